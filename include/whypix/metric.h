@@ -1,0 +1,69 @@
+/* Metrics: of a pair of maps (agreement), or of one map (faithfulness, localisation, complexity). One function and one
+ * table line each; src/metric/<family>.c. An undefined value has a reason and becomes SQL NULL: never 0, never NaN. */
+#ifndef WHYPIX_METRIC_H
+#define WHYPIX_METRIC_H
+
+#include "whypix/explain.h"
+
+typedef struct why_value {
+    double value;     /* finite when why == NULL */
+    const char *why;  /* static reason when undefined, e.g. "constant map" */
+} why_value;
+
+/* How maps are made comparable before a pair metric sees them. */
+typedef enum why_policy { WHY_POSITIVE, WHY_SIGNED, WHY_ABSOLUTE } why_policy; /* clip at 0 and min-max; as is; |map| and min-max */
+why_status why_policy_parse(const char *text, why_policy *out) WHY_MUST_USE;
+const char *why_policy_name(why_policy p);
+
+/* "pixel", "14x14", "7x7" (any RxC, area means), or "segments" (mean per segment of a given segmentation). */
+typedef struct why_grid {
+    enum { WHY_GRID_PIXEL, WHY_GRID_CELLS, WHY_GRID_SEGMENTS } kind;
+    int rows, cols;
+} why_grid;
+why_status why_grid_parse(const char *text, why_grid *out) WHY_MUST_USE;
+
+/* A map ready for comparison: n values, rows x cols of them when it is a picture (0 x 0 for segments). */
+typedef struct why_field {
+    int n, rows, cols;
+    float *v;                     /* owned */
+    const why_segments *segments; /* of the method that made the map (pixel frame), or NULL; borrowed */
+} why_field;
+/* Policy, then grid. map: h*w; grid_segments only for WHY_GRID_SEGMENTS; own_segments may be NULL. */
+why_status why_field_make(const float *map, int h, int w, const why_segments *own_segments, why_policy policy, const why_grid *grid,
+                          const why_segments *grid_segments, why_field *out) WHY_MUST_USE;
+void why_field_clear(why_field *f);
+
+/* One point of a curve; metrics that have one hand it over point by point. */
+typedef void why_curve_fn(void *ctx, int step, double x, double y);
+
+typedef struct why_score_input {
+    why_subject *subject;
+    int class_index;
+    why_output output;            /* probability unless the job says otherwise */
+    const why_explanation *explanation;
+    const char *fill;             /* for metrics with WHY_METRIC_FILL */
+    why_stream stream;            /* ties and draws */
+    why_curve_fn *curve;          /* may be NULL */
+    void *curve_ctx;
+    int64_t evaluations;          /* out: perturbations asked for */
+} why_score_input;
+
+enum { WHY_METRIC_FILL = 1, WHY_METRIC_MASK = 2, WHY_METRIC_CURVE = 4, WHY_METRIC_PIXEL_ONLY = 8 /* needs rows x cols */, WHY_METRIC_REFERENCE_ONLY = 16 };
+
+typedef struct why_metric {
+    const char *name, *help, *source;
+    enum { WHY_PAIR, WHY_SCORE } kind;
+    enum { WHY_BETTER_HIGH, WHY_BETTER_LOW, WHY_BETTER_NONE } better;
+    unsigned flags;
+    double lo, hi;              /* range for the histogram; lo == hi: unbounded (x / (1 + |x|) is binned) */
+    const char *list;           /* the parameter that a job may give as a list ("area"), or NULL */
+    const why_param *params;
+    why_value (*pair)(const why_field *a, const why_field *b, const why_params *p); /* kind WHY_PAIR */
+    why_status (*score)(why_score_input *in, const why_params *p, why_value *out);  /* kind WHY_SCORE; status only for failures, not for undefined values */
+    int64_t (*evaluations)(const why_params *p, int h, int w); /* NULL: none */
+} why_metric;
+
+extern const why_metric *const why_metrics[]; /* THE table, NULL-terminated */
+const why_metric *why_metric_find(const char *name);
+
+#endif

@@ -1,0 +1,2 @@
+/* The cli room is being laid. */
+typedef int why_cli_room;

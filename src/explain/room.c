@@ -1,0 +1,2 @@
+/* The explain room is being laid. */
+typedef int why_explain_room;

@@ -1,0 +1,2 @@
+/* The image room is being laid. */
+typedef int why_image_room;

@@ -1,0 +1,2 @@
+/* The metric room is being laid. */
+typedef int why_metric_room;

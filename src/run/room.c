@@ -1,0 +1,2 @@
+/* The run room is being laid. */
+typedef int why_run_room;

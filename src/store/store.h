@@ -1,0 +1,66 @@
+/* The SQLite database: one writer, rollback journal, natural keys. The only place that includes <sqlite3.h>. */
+#ifndef WHYPIX_STORE_STORE_H
+#define WHYPIX_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/moments.h"
+#include "store/record.h"
+
+typedef struct why_store why_store;
+
+/* Open for writing; creates the file and its schema, or checks user_version (older: migrated; newer: refused).
+ * Probes locking and says plainly when the file system has none. */
+why_status why_store_open(const char *path, why_store **out) WHY_MUST_USE;
+why_status why_store_open_readonly(const char *path, why_store **out) WHY_MUST_USE;
+void why_store_close(why_store **s);
+
+/* ---------------------------------------------------------------- dictionaries
+ * Written once from the expanded plan, in plan order, with ids from the plan. Putting the same row again is a no-op; an
+ * id with another uid, a picture or model whose hash changed, is WHY_ESTORE with both values named. Text NULL: SQL NULL. */
+typedef struct why_dict_image { int64_t id; const char *uid, *path; int64_t label; /* <0: NULL */ const char *grp, *split, *mask, *covars; } why_dict_image;
+typedef struct why_dict_model { int64_t id; const char *uid, *name, *sha256, *preprocess, *input; int64_t classes, params, macs; } why_dict_model;
+typedef struct why_dict_method { int64_t id; const char *uid, *name, *explainer, *params; } why_dict_method;
+typedef struct why_dict_metric { int64_t id; const char *uid, *name, *kind, *policy, *grid, *params, *better; double lo, hi; /* histogram range */ } why_dict_metric;
+typedef struct why_dict_cell { int64_t id; const char *uid; int64_t model_id, method_id; const char *target; int64_t repeat, budget /* <0: NULL */, prefix_of /* <0: NULL */; const char *transform; } why_dict_cell;
+
+why_status why_store_begin(why_store *s) WHY_MUST_USE;
+why_status why_store_commit(why_store *s) WHY_MUST_USE;   /* retried while readers hold the lock */
+void why_store_rollback(why_store *s);
+
+/* Dictionaries of a grown job keep their old ids: rows are matched by uid first, and *id is set to the row's real id. */
+why_status why_store_put_job(why_store *s, const char *uid, const char *name, const char *yaml, const char *plan_sha, int64_t *id) WHY_MUST_USE;
+why_status why_store_put_image(why_store *s, why_dict_image *row) WHY_MUST_USE;
+why_status why_store_put_model(why_store *s, why_dict_model *row) WHY_MUST_USE;
+why_status why_store_put_method(why_store *s, why_dict_method *row) WHY_MUST_USE;
+why_status why_store_put_metric(why_store *s, why_dict_metric *row) WHY_MUST_USE;
+why_status why_store_put_cell(why_store *s, why_dict_cell *row) WHY_MUST_USE;
+
+/* ---------------------------------------------------------------- runs, shards (volatile tables) */
+typedef struct why_run_row { const char *uid, *started, *version, *git, *cpu, *kernel, *precision, *slurm; int64_t job_id; int ranks, threads; } why_run_row;
+why_status why_store_start_run(why_store *s, const why_run_row *row, int64_t *run_id) WHY_MUST_USE;
+why_status why_store_end_run(why_store *s, int64_t run_id, const char *state) WHY_MUST_USE; /* done, failed, interrupted */
+typedef struct why_shard_row { int64_t id, run_id, first, n; const char *state; int attempts, rank; int64_t pid; const char *host; double t0, t1; const char *error; } why_shard_row;
+why_status why_store_put_shard(why_store *s, const why_shard_row *row) WHY_MUST_USE; /* insert or replace */
+
+/* ---------------------------------------------------------------- results
+ * Apply one checked record inside the current transaction: upserts by key, adds each *new* score and pair row to the
+ * summaries (stratum all, and correct or wrong by the model's prediction). Applying a record twice changes nothing. */
+why_status why_store_apply(why_store *s, int64_t run_id, int64_t shard_id, int attempt, const uint8_t *record, size_t n) WHY_MUST_USE;
+
+/* ---------------------------------------------------------------- state = missing rows */
+/* Cells of one image that have no explanation row yet; bit c of `cells` = cell id c. *n_words words, owned. */
+why_status why_store_todo(why_store *s, int64_t image_id, uint64_t **cells, size_t *n_words) WHY_MUST_USE;
+/* Call fn for every image that misses something, by id. */
+typedef why_status why_todo_fn(void *ctx, int64_t image_id, int missing_cells);
+why_status why_store_each_todo(why_store *s, why_todo_fn *fn, void *ctx) WHY_MUST_USE;
+
+/* Check the summaries against an SQL recount over score and pair rows; the text names the first difference. */
+why_status why_store_check_summary(why_store *s) WHY_MUST_USE;
+
+/* ---------------------------------------------------------------- for `status`, `table`: any read-only query */
+typedef why_status why_query_row_fn(void *ctx, int n, const char *const *values /* NULL = SQL NULL */, const char *const *names);
+why_status why_store_query(why_store *s, const char *sql, why_query_row_fn *fn, void *ctx) WHY_MUST_USE;
+
+#endif
