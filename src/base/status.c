@@ -22,8 +22,8 @@ why_status why_fail_in(why_status code, const char *fmt, ...) {
     int n = vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     if (n < 0) n = 0;
-    if ((size_t)n >= sizeof text) n = (int)sizeof text - 1;
-    snprintf(text + n, sizeof text - (size_t)n, ": %s", error_text);
+    if ((size_t)n > sizeof text - 3) n = (int)sizeof text - 3;
+    snprintf(text + n, sizeof text - (size_t)n, ": %.*s", (int)(sizeof text - 3 - (size_t)n), error_text);
     memcpy(error_text, text, sizeof text);
     return code;
 }
