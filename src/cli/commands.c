@@ -1,0 +1,10 @@
+#include "cli/cli.h"
+
+/* One line per command, in the order of `whypix --help`. */
+#define WHY_COMMANDS(X) X(list)
+
+#define WHY_DECLARE(name) extern const why_command why_command_##name;
+WHY_COMMANDS(WHY_DECLARE)
+
+#define WHY_REFER(name) &why_command_##name,
+const why_command *const why_commands[] = {WHY_COMMANDS(WHY_REFER) NULL};

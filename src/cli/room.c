@@ -1,2 +1,0 @@
-/* The cli room is being laid. */
-typedef int why_cli_room;
