@@ -1,7 +1,12 @@
 #include "cli/cli.h"
 
 /* One line per command, in the order of `whypix --help`. */
-#define WHY_COMMANDS(X) X(list)
+#define WHY_COMMANDS(X) \
+    X(compare)          \
+    X(infer)            \
+    X(model)            \
+    X(bench)            \
+    X(list)
 
 #define WHY_DECLARE(name) extern const why_command why_command_##name;
 WHY_COMMANDS(WHY_DECLARE)
