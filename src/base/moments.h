@@ -14,16 +14,19 @@ typedef struct why_moments {
     int64_t n, n_null;       /* values, undefined ones */
     uint64_t sum[2];         /* two's complement, units of 2^-32, little-endian words */
     uint64_t sum2[4];        /* units of 2^-64 */
-    int64_t lo, hi;          /* smallest and largest quantised value; meaningless when n == 0 */
+    int64_t lo, hi;          /* smallest and largest quantised value; 0 when n == 0 */
     int64_t bin[WHY_MOMENTS_BINS];
 } why_moments;
 
 void why_moments_clear(why_moments *m);
-/* |x| is clamped to 2^30 (stated range). lo == hi: unbounded metric, x/(1+|x|) is binned over [-1, 1]. */
+/* Stated range: |x| is clamped to 2^30, and up to 2^63 - 1 values fit without overflow; NAN counts as undefined.
+ * [lo, hi] only chooses the bin (values outside go to the end bins); lo == hi: unbounded metric, x/(1+|x|) is binned
+ * over [-1, 1]. */
 void why_moments_add(why_moments *m, double x, double lo, double hi);
 void why_moments_add_null(why_moments *m);
 void why_moments_merge(why_moments *m, const why_moments *other);
-double why_moments_mean(const why_moments *m); /* NAN when n == 0 */
+/* Of the quantised values, within a few units in the last place; NAN when n == 0. */
+double why_moments_mean(const why_moments *m);
 double why_moments_sd(const why_moments *m);   /* n - 1 in the denominator; NAN when n < 2 */
 double why_moments_lo(const why_moments *m);
 double why_moments_hi(const why_moments *m);
