@@ -10,8 +10,9 @@ typedef struct why_value {
     const char *why;  /* static reason when undefined, e.g. "constant map" */
 } why_value;
 
-/* How maps are made comparable before a pair metric sees them. */
-typedef enum why_policy { WHY_POSITIVE, WHY_SIGNED, WHY_ABSOLUTE } why_policy; /* clip at 0 and min-max; as is; |map| and min-max */
+/* How maps are made comparable before a pair metric sees them: clip at 0 and min-max; as is; |map| and min-max. A map
+ * that min-max cannot scale (constant) becomes zero. */
+typedef enum why_policy { WHY_POSITIVE, WHY_SIGNED, WHY_ABSOLUTE } why_policy;
 why_status why_policy_parse(const char *text, why_policy *out) WHY_MUST_USE;
 const char *why_policy_name(why_policy p);
 
@@ -22,13 +23,19 @@ typedef struct why_grid {
 } why_grid;
 why_status why_grid_parse(const char *text, why_grid *out) WHY_MUST_USE;
 
-/* A map ready for comparison: n values, rows x cols of them when it is a picture (0 x 0 for segments). */
+/* A map ready for comparison: n values, rows x cols of them when it is a picture (0 x 0 for segments). What every pair
+ * needs is worked out once: make a map's field once and use it in all its pairs. All arrays are owned. */
 typedef struct why_field {
     int n, rows, cols;
-    float *v;                     /* owned */
+    float *v;
+    int32_t *order;               /* indices by falling value; equal values stand in index order */
+    int32_t *rank2;               /* twice the average rank of each value, from 2 (smallest) to 2n */
     const why_segments *segments; /* of the method that made the map (pixel frame), or NULL; borrowed */
+    float *segment_mean;          /* per segment of `segments`, after the policy; NULL without segments */
 } why_field;
-/* Policy, then grid. map: h*w; grid_segments only for WHY_GRID_SEGMENTS; own_segments may be NULL. */
+/* Policy, then grid. map: h*w; grid_segments only for WHY_GRID_SEGMENTS; own_segments may be NULL. WHY_EFORMAT when a
+ * value is not finite, WHY_EBUG when a segmentation has another size. `out` needs no initialisation and is empty on
+ * failure. */
 why_status why_field_make(const float *map, int h, int w, const why_segments *own_segments, why_policy policy, const why_grid *grid,
                           const why_segments *grid_segments, why_field *out) WHY_MUST_USE;
 void why_field_clear(why_field *f);
@@ -41,14 +48,21 @@ typedef struct why_score_input {
     int class_index;
     why_output output;            /* probability unless the job says otherwise */
     const why_explanation *explanation;
-    const char *fill;             /* for metrics with WHY_METRIC_FILL */
+    const char *fill;             /* for metrics with WHY_METRIC_FILL; NULL: the metric's default */
     why_stream stream;            /* ties and draws */
     why_curve_fn *curve;          /* may be NULL */
     void *curve_ctx;
     int64_t evaluations;          /* out: perturbations asked for */
 } why_score_input;
 
-enum { WHY_METRIC_FILL = 1, WHY_METRIC_MASK = 2, WHY_METRIC_CURVE = 4, WHY_METRIC_PIXEL_ONLY = 8 /* needs rows x cols */, WHY_METRIC_REFERENCE_ONLY = 16 };
+enum {
+    WHY_METRIC_FILL = 1,            /* takes a fill */
+    WHY_METRIC_MASK = 2,            /* needs the ground-truth mask */
+    WHY_METRIC_CURVE = 4,           /* hands over a curve */
+    WHY_METRIC_PIXEL_ONLY = 8,      /* defined on the pixel grid only */
+    WHY_METRIC_REFERENCE_ONLY = 16, /* a peer's reading, kept for comparison */
+    WHY_METRIC_UNSIGNED = 32        /* not defined under the signed policy */
+};
 
 typedef struct why_metric {
     const char *name, *help, *source;
@@ -58,7 +72,8 @@ typedef struct why_metric {
     double lo, hi;              /* range for the histogram; lo == hi: unbounded (x / (1 + |x|) is binned) */
     const char *list;           /* the parameter that a job may give as a list ("area"), or NULL */
     const why_param *params;
-    why_value (*pair)(const why_field *a, const why_field *b, const why_params *p); /* kind WHY_PAIR */
+    const char *fill;           /* default fill of a metric with WHY_METRIC_FILL, as text; else NULL */
+    why_value (*pair)(const why_field *a, const why_field *b, const why_params *p); /* kind WHY_PAIR; fields of one size */
     why_status (*score)(why_score_input *in, const why_params *p, why_value *out);  /* kind WHY_SCORE; status only for failures, not for undefined values */
     int64_t (*evaluations)(const why_params *p, int h, int w); /* NULL: none */
 } why_metric;

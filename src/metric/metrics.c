@@ -1,0 +1,28 @@
+#include "metric/metrics.h"
+
+#include <string.h>
+
+/* THE table. Its order is the order of `whypix list metrics`: agreement, faithfulness, localisation, complexity. */
+const why_metric *const why_metrics[] = {
+    &why_metric_pearson,
+    &why_metric_spearman,
+    &why_metric_soft_iou,
+    &why_metric_soft_iou_mean,
+    &why_metric_mask_iou,
+    &why_metric_topk_iou,
+    &why_metric_deletion,
+    &why_metric_insertion,
+    &why_metric_average_drop,
+    &why_metric_increase,
+    &why_metric_mask_iou_area,
+    &why_metric_pointing_game,
+    &why_metric_sparsity,
+    &why_metric_gini,
+    NULL,
+};
+
+const why_metric *why_metric_find(const char *name) {
+    for (const why_metric *const *m = why_metrics; *m; m++)
+        if (strcmp((*m)->name, name) == 0) return *m;
+    return NULL;
+}

@@ -1,0 +1,23 @@
+/* The lines of the metric table, and what the families share. To add a metric: write its function and its why_metric
+ * in the family's file (agreement.c is the plainest), declare it here, and add it to the table in metrics.c. */
+#ifndef WHYPIX_METRIC_METRICS_H
+#define WHYPIX_METRIC_METRICS_H
+
+#include <math.h>
+
+#include "whypix/metric.h"
+
+/* agreement.c */
+extern const why_metric why_metric_pearson, why_metric_spearman, why_metric_soft_iou, why_metric_soft_iou_mean,
+    why_metric_mask_iou, why_metric_topk_iou;
+/* faithfulness.c */
+extern const why_metric why_metric_deletion, why_metric_insertion, why_metric_average_drop, why_metric_increase;
+/* complexity.c */
+extern const why_metric why_metric_sparsity, why_metric_gini;
+/* localisation.c */
+extern const why_metric why_metric_mask_iou_area, why_metric_pointing_game;
+
+static inline why_value why_defined(double value) { return (why_value){.value = value}; }
+static inline why_value why_undefined(const char *why) { return (why_value){.value = NAN, .why = why}; }
+
+#endif

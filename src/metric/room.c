@@ -1,2 +1,0 @@
-/* The metric room is being laid. */
-typedef int why_metric_room;
