@@ -98,7 +98,8 @@ why_status why_evaluator_original(why_evaluator *ev, const float **logits) WHY_M
 double why_score(const float *logits, int outputs, int class_index, why_output output);
 
 /* Gradient of a class score at a layer, for n <= max_batch perturbed copies. `layer` as why_model_resolve; "input" gives
- * the gradient with respect to the normalised input. Views, n x C x H x W, valid until the next call. act may be NULL. */
+ * the gradient with respect to the normalised input. Views, n x C x H x W, valid until the next call. act may be NULL.
+ * p may be NULL: the unperturbed image, n is then 1. */
 why_status why_evaluator_gradient(why_evaluator *ev, const char *layer, const why_perturbation *p, int n, int class_index,
                                   why_output output, why_rule rule, why_tensor_view *act, why_tensor_view *grad) WHY_MUST_USE;
 

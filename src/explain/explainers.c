@@ -1,0 +1,53 @@
+/* THE table of explainers. A new one: a file with a why_explainer, its declaration in explainer.h, and a line here. */
+#include "explain/explainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+const why_explainer *const why_explainers[] = {
+    &why_explainer_lime,
+    &why_explainer_shap_partition,
+    &why_explainer_gradcam,
+    &why_explainer_random,
+    &why_explainer_random_smooth,
+    &why_explainer_center,
+    &why_explainer_edges,
+    &why_explainer_mask,
+    NULL,
+};
+
+const why_explainer *why_explainer_find(const char *name) {
+    for (size_t i = 0; why_explainers[i]; i++)
+        if (strcmp(why_explainers[i]->name, name) == 0) return why_explainers[i];
+    return NULL;
+}
+
+why_status why_explanation_create(int h, int w, why_explanation *out) {
+    *out = (why_explanation){.h = h, .w = w, .fit = NAN, .residual = NAN, .se_range = NAN};
+    return why_alloc((size_t)h * (size_t)w, sizeof *out->map, "map", &out->map);
+}
+
+void why_explanation_clear(why_explanation *e) {
+    free(e->map);
+    *e = (why_explanation){0};
+}
+
+why_status why_request_check_class(const why_request *r) {
+    const why_model_info *info = why_model_get_info(why_evaluator_model(why_subject_evaluator(r->subject)));
+    if (r->class_index >= 0 && r->class_index < info->classes) return WHY_OK;
+    return why_fail(WHY_EARG, "class: got %d, the model has classes 0 to %d", r->class_index, info->classes - 1);
+}
+
+const char *why_explanation_zero_note(const why_explanation *e) {
+    for (size_t i = 0; i < (size_t)e->h * (size_t)e->w; i++)
+        if (e->map[i] != 0.0f) return NULL;
+    return "all-zero map";
+}
+
+int64_t why_no_evaluations(const why_params *p, int h, int w, int segments) {
+    (void)p, (void)h, (void)w, (void)segments;
+    return 0;
+}

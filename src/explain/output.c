@@ -1,0 +1,60 @@
+#include "explain/output.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *const output_names[] = {[WHY_PROBABILITY] = "probability", [WHY_LOGIT] = "logit", [WHY_LOG_ODDS] = "log_odds"};
+enum { N_OUTPUTS = sizeof output_names / sizeof *output_names };
+
+why_status why_output_parse(const char *text, why_output *out) {
+    for (int i = 0; i < N_OUTPUTS; i++)
+        if (strcmp(text, output_names[i]) == 0) {
+            *out = (why_output)i;
+            return WHY_OK;
+        }
+    return why_fail(WHY_EARG, "output: got '%s', want probability, logit or log_odds", text);
+}
+
+const char *why_output_name(why_output o) { return output_names[o]; }
+
+/* log(sum of exp) over all logits but `left_out` (-1: none). Shifted by the largest, so that nothing overflows. */
+static double log_sum_exp(const float *logits, int n, int left_out) {
+    double top = -INFINITY, sum = 0;
+    for (int i = 0; i < n; i++)
+        if (i != left_out && logits[i] > top) top = logits[i];
+    for (int i = 0; i < n; i++)
+        if (i != left_out) sum += exp(logits[i] - top);
+    return top + log(sum);
+}
+
+static double sigmoid(double s) { return s >= 0 ? 1 / (1 + exp(-s)) : exp(s) / (1 + exp(s)); }
+
+double why_score(const float *logits, int outputs, int class_index, why_output output) {
+    if (outputs == 1) { /* classes 0 and 1 with scores -s and +s; log odds of a sigmoid are its argument */
+        double s = class_index ? logits[0] : -(double)logits[0];
+        return output == WHY_PROBABILITY ? sigmoid(s) : s;
+    }
+    double own = logits[class_index];
+    switch (output) {
+    case WHY_PROBABILITY: return exp(own - log_sum_exp(logits, outputs, -1));
+    case WHY_LOG_ODDS: return own - log_sum_exp(logits, outputs, class_index); /* log p - log(1 - p), without forming 1 - p */
+    case WHY_LOGIT: break;
+    }
+    return own;
+}
+
+void why_score_seed(const float *logits, int outputs, int class_index, why_output output, float *seed) {
+    double p = why_score(logits, outputs, class_index, WHY_PROBABILITY);
+    if (outputs == 1) {
+        double slope = output == WHY_PROBABILITY ? p * (1 - p) : 1;
+        seed[0] = (float)(class_index ? slope : -slope);
+        return;
+    }
+    double rest = log_sum_exp(logits, outputs, output == WHY_LOG_ODDS ? class_index : -1);
+    for (int i = 0; i < outputs; i++) {
+        bool own = i == class_index;
+        if (output == WHY_LOGIT) seed[i] = own;
+        else if (output == WHY_LOG_ODDS) seed[i] = own ? 1.0f : (float)-exp(logits[i] - rest);
+        else seed[i] = (float)(p * (own - exp(logits[i] - rest)));
+    }
+}

@@ -1,2 +1,0 @@
-/* The explain room is being laid. */
-typedef int why_explain_room;

@@ -1,0 +1,252 @@
+/* Owen values on a tree of boxes (shap 0.49.1, _partition.py): the picture is halved along its longer side, pixel after
+ * pixel and channel after channel, and the difference f(full) - f(empty) is handed down that tree.
+ *
+ * An open node is a box under a context (what is shown besides the box), with the scores of the context without and with
+ * the box, and a weight. To open it costs two evaluations, context + left half and context + right half; each half then
+ * stands under two contexts, the other half hidden or shown, at half the weight (the Owen value of two players). Best
+ * first: the node with the largest |with - without| * weight is opened next, several at a time, so that the model gets
+ * batches; the batch decides which nodes are still unopened when the budget ends, hence `batch` is part of the method.
+ * What an unopened node holds is shared by its pixels. Ties: the node made first (the peer draws unseeded noise). */
+#include "explain/explainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+static const why_param params[] = {
+    {"evaluations", WHY_PARAM_INT, "100", 2, 1000000, NULL, "budget, the empty and the full picture included"},
+    {"masker", WHY_PARAM_TEXT, "blur(16,16)", 0, 0, NULL, "what hidden boxes show: blur(kx,ky), mean, colour(r,g,b), ..."},
+    {"batch", WHY_PARAM_INT, "10", 2, 4096, NULL, "masks at a time; shap's default is 10, and the result depends on it"},
+    {0},
+};
+
+/* A context: a box shown on top of another context. Contexts share their tails; 0 is the empty one. */
+struct context {
+    int under, depth;
+    why_box box;
+};
+
+struct node {
+    double without, with; /* scores of the context, and of the context plus the box */
+    double weight;
+    int context;
+    why_box box;
+};
+
+struct state {
+    const why_request *r;
+    why_evaluator *ev;
+    const why_fill *fill;
+    int outputs, channels, h, w;
+    int batch, budget, spent;
+    struct context *contexts;
+    struct node *nodes; /* in the order made, which breaks ties */
+    int n_contexts, n_nodes;
+    int *heap, n_heap; /* of node numbers, the most urgent first */
+    int *opened;       /* nodes of this batch */
+    int n_opened;
+    why_box *boxes; /* 2*batch masks, MAX_DEPTH each */
+    why_perturbation *masks;
+    float *logits;
+    double *phi; /* h*w */
+};
+
+/* Halving 2^31 columns, rows and 3 channels down to one value takes 64 steps, and each adds at most one box. */
+enum { MAX_DEPTH = 66 };
+
+/* ---------------------------------------------------------------- tree */
+static why_box whole(const struct state *s) { return (why_box){0, s->h, 0, s->w, 0, 3}; }
+
+/* Rows win ties, channels come last. False for a single value. */
+static bool split(const struct state *s, why_box b, why_box *left, why_box *right) {
+    int rows = b.y1 - b.y0, columns = b.x1 - b.x0, depth = b.c1 - b.c0;
+    *left = *right = b;
+    if (rows >= columns && rows > 1) left->y1 = right->y0 = b.y0 + rows / 2;
+    else if (columns > 1) left->x1 = right->x0 = b.x0 + columns / 2;
+    else if (depth > 1 && s->channels > 1) left->c1 = right->c0 = b.c0 + depth / 2;
+    else return false;
+    return true;
+}
+
+/* A box's share goes to its pixels evenly, its channels summed. */
+static void credit(struct state *s, const struct node *n) {
+    const why_box b = n->box;
+    double share = (n->with - n->without) * n->weight / ((double)(b.y1 - b.y0) * (b.x1 - b.x0));
+    for (int y = b.y0; y < b.y1; y++)
+        for (int x = b.x0; x < b.x1; x++) s->phi[(size_t)y * (size_t)s->w + (size_t)x] += share;
+}
+
+static int new_context(struct state *s, int under, why_box box) {
+    s->contexts[s->n_contexts] = (struct context){.under = under, .depth = s->contexts[under].depth + 1, .box = box};
+    return s->n_contexts++;
+}
+
+/* ---------------------------------------------------------------- priority queue */
+static double urgency(const struct node *n) { return fabs(n->with - n->without) * n->weight; }
+
+static bool before(const struct state *s, int a, int b) {
+    double ua = urgency(&s->nodes[a]), ub = urgency(&s->nodes[b]);
+    return ua > ub || (ua == ub && a < b);
+}
+
+static void swap(int *a, int *b) {
+    int t = *a;
+    *a = *b;
+    *b = t;
+}
+
+static void push(struct state *s, struct node n) {
+    int i = s->n_heap++;
+    s->nodes[s->n_nodes] = n;
+    s->heap[i] = s->n_nodes++;
+    for (; i > 0 && before(s, s->heap[i], s->heap[(i - 1) / 2]); i = (i - 1) / 2) swap(&s->heap[i], &s->heap[(i - 1) / 2]);
+}
+
+static int pop(struct state *s) {
+    int top = s->heap[0], i = 0;
+    s->heap[0] = s->heap[--s->n_heap];
+    for (;;) {
+        int child = 2 * i + 1;
+        if (child + 1 < s->n_heap && before(s, s->heap[child + 1], s->heap[child])) child++;
+        if (child >= s->n_heap || !before(s, s->heap[child], s->heap[i])) return top;
+        swap(&s->heap[i], &s->heap[child]);
+        i = child;
+    }
+}
+
+/* ---------------------------------------------------------------- evaluations */
+/* Context plus one box as the slot-th mask of the batch. */
+static void describe(struct state *s, int slot, int context, const why_box *box) {
+    why_box *boxes = s->boxes + (size_t)slot * MAX_DEPTH;
+    int n = s->contexts[context].depth;
+    for (int i = n, c = context; i > 0; c = s->contexts[c].under) boxes[--i] = s->contexts[c].box;
+    if (box) boxes[n++] = *box;
+    s->masks[slot] = (why_perturbation){.kind = WHY_SHOW_BOXES, .fill = s->fill, .u.boxes = {.box = boxes, .n = n}};
+}
+
+static double score_of(const struct state *s, int slot) {
+    return why_score(s->logits + (size_t)slot * (size_t)s->outputs, s->outputs, s->r->class_index, s->r->output);
+}
+
+static why_status evaluate(struct state *s, int n) {
+    s->spent += n;
+    return why_evaluator_run(s->ev, s->masks, n, s->logits);
+}
+
+/* Take the most urgent nodes, as many as fit into the batch and the budget. Single values end here. */
+static void choose(struct state *s) {
+    why_box left, right;
+    s->n_opened = 0;
+    while (s->n_heap > 0 && 2 * s->n_opened < s->batch && s->spent + 2 * s->n_opened < s->budget) {
+        int node = pop(s);
+        const struct node *n = &s->nodes[node];
+        if (!split(s, n->box, &left, &right)) {
+            credit(s, n);
+            continue;
+        }
+        describe(s, 2 * s->n_opened, n->context, &left);
+        describe(s, 2 * s->n_opened + 1, n->context, &right);
+        s->opened[s->n_opened++] = node;
+    }
+}
+
+static void add_halves(struct state *s, int i) {
+    const struct node n = s->nodes[s->opened[i]];
+    why_box left, right;
+    double with_left = score_of(s, 2 * i), with_right = score_of(s, 2 * i + 1), weight = n.weight / 2;
+    (void)split(s, n.box, &left, &right);
+    int shown_left = new_context(s, n.context, left), shown_right = new_context(s, n.context, right);
+    push(s, (struct node){n.without, with_left, weight, n.context, left});
+    push(s, (struct node){n.without, with_right, weight, n.context, right});
+    push(s, (struct node){with_right, n.with, weight, shown_right, left});
+    push(s, (struct node){with_left, n.with, weight, shown_left, right});
+}
+
+/* The empty and the full picture, one by one as the peer has it; then batches until the budget is spent. */
+static why_status run(struct state *s, double *empty, double *full) {
+    const why_box all = whole(s);
+    describe(s, 0, 0, NULL);
+    WHY_TRY(evaluate(s, 1));
+    *empty = score_of(s, 0);
+    describe(s, 0, 0, &all);
+    WHY_TRY(evaluate(s, 1));
+    *full = score_of(s, 0);
+    push(s, (struct node){*empty, *full, 1, 0, all});
+    while (s->n_heap > 0 && s->spent < s->budget) {
+        choose(s);
+        if (s->n_opened > 0) WHY_TRY(evaluate(s, 2 * s->n_opened));
+        for (int i = 0; i < s->n_opened; i++) add_halves(s, i);
+    }
+    while (s->n_heap > 0) credit(s, &s->nodes[pop(s)]);
+    return WHY_OK;
+}
+
+/* ---------------------------------------------------------------- memory */
+static void state_clear(struct state *s) {
+    free(s->contexts);
+    free(s->nodes);
+    free(s->heap);
+    free(s->opened);
+    free(s->boxes);
+    free(s->masks);
+    free(s->logits);
+    free(s->phi);
+}
+
+/* Opening a node takes 2 evaluations and makes 4 nodes and 2 contexts; an odd budget is overdrawn by one. */
+static why_status state_create(struct state *s) {
+    size_t openings = (size_t)s->budget / 2 + 1, slots = (size_t)s->batch + 2;
+    WHY_TRY(why_alloc(2 * openings + 1, sizeof *s->contexts, "contexts", &s->contexts));
+    WHY_TRY(why_alloc(4 * openings + 1, sizeof *s->nodes, "partition nodes", &s->nodes));
+    WHY_TRY(why_alloc(4 * openings + 1, sizeof *s->heap, "partition queue", &s->heap));
+    WHY_TRY(why_alloc(slots, sizeof *s->opened, "partition batch", &s->opened));
+    WHY_TRY(why_alloc(slots * MAX_DEPTH, sizeof *s->boxes, "partition batch", &s->boxes));
+    WHY_TRY(why_alloc(slots, sizeof *s->masks, "partition batch", &s->masks));
+    WHY_TRY(why_alloc(slots * (size_t)s->outputs, sizeof *s->logits, "scores of the masks", &s->logits));
+    s->n_contexts = 1;
+    return why_alloc((size_t)s->h * (size_t)s->w, sizeof *s->phi, "map", &s->phi);
+}
+
+static void finish(const struct state *s, double empty, double full, why_explanation *out) {
+    double sum = 0;
+    for (size_t i = 0; i < (size_t)s->h * (size_t)s->w; i++) {
+        out->map[i] = (float)s->phi[i];
+        sum += out->map[i]; /* of the map as it is delivered, rounding included */
+    }
+    out->residual = full - empty - sum;
+    out->evaluations = s->spent;
+    out->note = why_explanation_zero_note(out);
+}
+
+static why_status explain(const why_request *r, why_explanation *out) {
+    WHY_TRY(why_request_check_class(r));
+    why_evaluator *ev = why_subject_evaluator(r->subject);
+    const why_model_info *info = why_model_get_info(why_evaluator_model(ev));
+    struct state s = {.r = r, .ev = ev, .outputs = info->outputs, .channels = info->channels, .h = out->h, .w = out->w};
+    s.budget = (int)why_params_int(r->params, "evaluations");
+    s.batch = (int)why_params_int(r->params, "batch");
+    WHY_TRY(why_evaluator_fill(ev, why_params_text(r->params, "masker"), NULL, &s.fill));
+    double empty, full;
+    why_status st = state_create(&s);
+    if (!st) st = run(&s, &empty, &full);
+    if (!st) finish(&s, empty, full, out);
+    state_clear(&s);
+    return st;
+}
+
+static int64_t evaluations(const why_params *p, int h, int w, int segments) {
+    (void)h, (void)w, (void)segments;
+    return why_params_int(p, "evaluations");
+}
+
+const why_explainer why_explainer_shap_partition = {
+    .name = "shap_partition",
+    .help = "Owen values on a tree of boxes halved along the longer side, best first",
+    .source = "Lundberg 2017; shap 0.49.1 PartitionExplainer",
+    .output = WHY_PROBABILITY,
+    .budget = "evaluations",
+    .params = params,
+    .evaluations = evaluations,
+    .explain = explain,
+};
