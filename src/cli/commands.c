@@ -7,6 +7,7 @@
     X(infer)            \
     X(model)            \
     X(bench)            \
+    X(synth)            \
     X(list)
 
 #define WHY_DECLARE(name) extern const why_command why_command_##name;
