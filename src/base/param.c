@@ -154,7 +154,7 @@ static why_status set_bool(const why_param *t, const char *text, struct value *v
 }
 
 static bool is_choice(const char *choices, const char *text) {
-    size_t n = strlen(text);
+    size_t n = strchr(text, '|') ? 0 : strlen(text); /* "a|b" is none of "a|b|c" */
     for (const char *c = choices; c && n; c = strchr(c, '|'), c += c ? 1 : 0)
         if (strncmp(c, text, n) == 0 && (c[n] == '|' || c[n] == '\0')) return true;
     return false;

@@ -77,6 +77,7 @@ uint32_t why_mt19937_u32(why_mt19937 *g) {
 }
 
 uint32_t why_mt19937_below(why_mt19937 *g, uint32_t n) {
+    if (n <= 1) return 0; /* numpy draws nothing when there is no choice */
     uint32_t mask = n - 1, v;
     for (int s = 1; s < 32; s *= 2) mask |= mask >> s;
     do v = why_mt19937_u32(g) & mask;
