@@ -1,2 +1,0 @@
-/* The image room is being laid. */
-typedef int why_image_room;
