@@ -1,0 +1,215 @@
+#!/usr/bin/python3
+"""Reference values of the metrics from scipy, scikit-learn and plain numpy, for tests/unit/metric. Usage: make_metric.py.
+
+Writes beside itself metric/{maps,segments,masks}.npy and the tables agreement.csv, complexity.csv, localisation.csv
+(value "null" = undefined). Needs numpy, scipy, scikit-learn, onnx (for the linear model)."""
+import csv
+import itertools
+import pathlib
+
+import numpy as np
+from scipy import ndimage, stats
+from sklearn.metrics import jaccard_score
+
+OUT = pathlib.Path(__file__).parent / "metric"
+H, W = 24, 20
+rng = np.random.default_rng(20250)
+
+
+def make_segments():
+    """Nine unequal regions: the nearest of nine seeds."""
+    seeds = rng.uniform(0, 1, (9, 2)) * (H, W)
+    y, x = np.mgrid[:H, :W]
+    return np.argmin([(y - sy) ** 2 + (x - sx) ** 2 for sy, sx in seeds], axis=0).astype("<i4")
+
+
+def make_maps(segments):
+    n = rng.standard_normal
+    smooth = ndimage.gaussian_filter(n((H, W)), 3) * 5
+    coefficients = np.array([.5, -.2, .1, .1, .3, .7, .1, -.4, .05])
+    return {
+        "noise": n((H, W)),
+        "smooth": smooth,
+        "tied": np.round(n((H, W)) * 2) / 2,
+        "sparse": np.maximum(n((H, W)) - .52, 0),
+        "segments": coefficients[segments],
+        "segments2": np.round(n(segments.max() + 1), 2)[segments],
+        "relu_like": np.maximum(smooth + n((H, W)) * .1, 0),
+        "positive": np.exp(smooth),
+        "constant": np.full((H, W), .25),
+        "zero": np.zeros((H, W)),
+        "negative": -np.abs(n((H, W))) - .01,
+    }
+
+
+def apply_policy(m, policy):
+    v = m.astype(np.float64)
+    if policy == "signed":
+        return v.astype(np.float32)
+    v = np.maximum(v, 0) if policy == "positive" else np.abs(v)
+    span = v.max() - v.min()
+    return ((v - v.min()) / span if span > 0 else v * 0).astype(np.float32)
+
+
+def apply_grid(v, grid, segments):
+    if grid == "pixel":
+        return v
+    if grid == "segments":
+        return ndimage.mean(v.astype(np.float64), segments, np.arange(segments.max() + 1)).astype(np.float32)
+    rows, cols = map(int, grid.split("x"))
+    fine = np.kron(v.astype(np.float64), np.ones((rows, cols)))  # every pixel becomes rows x cols: cells are whole blocks
+    return fine.reshape(rows, H, cols, W).mean((1, 3)).astype(np.float32)
+
+
+def fuzzy_top(v, k):
+    """Membership in the k largest, ties sharing: from the sorted values alone."""
+    t = np.sort(v.ravel())[::-1][k - 1]
+    return np.where(v > t, 1.0, np.where(v == t, (k - (v > t).sum()) / (v == t).sum(), 0.0))
+
+
+def iou(a, b):
+    both = (a * b).sum()
+    union = a.sum() + b.sum() - both
+    return both / union if union > 0 else None
+
+
+def topk(a, b, area):
+    k = -(-int(round(area * 100)) * a.size // 100)  # ceil in whole numbers
+    ta, tb = fuzzy_top(a, k), fuzzy_top(b, k)
+    value = iou(ta, tb)
+    if set(np.unique([ta, tb])) <= {0.0, 1.0}:  # no ties at the threshold: the plain Jaccard index
+        assert np.isclose(value, jaccard_score(ta.ravel() > 0, tb.ravel() > 0))
+    return value
+
+
+def five_best(v, segments):
+    means = ndimage.mean(v.astype(np.float64), segments, np.arange(segments.max() + 1)).astype(np.float32)
+    mask, left = np.zeros(v.shape), 5
+    for value in np.unique(means[means > 0])[::-1]:
+        tied = np.flatnonzero(means == value)
+        mask[np.isin(segments, tied)] = min(1, left / len(tied))
+        left -= len(tied)
+        if left <= 0:
+            break
+    return mask
+
+
+def mask_iou(a, b, a_segments, b_segments):
+    if a_segments is None and b_segments is None:
+        return None
+    ma = five_best(a, a_segments) if a_segments is not None else None
+    mb = five_best(b, b_segments) if b_segments is not None else None
+
+    def same_area(v, other):
+        k = int(np.floor(other.sum() + .5))
+        return fuzzy_top(v, k) if k else v * 0.0
+
+    ma = same_area(a, mb) if ma is None else ma
+    mb = same_area(b, ma) if mb is None else mb
+    return iou(ma, mb)
+
+
+def agreement(a, b, a_segments, b_segments, grid):
+    x, y = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
+    constant, negative = np.ptp(x) == 0 or np.ptp(y) == 0, x.min() < 0 or y.min() < 0
+    yield "pearson", "", None if constant else stats.pearsonr(x, y)[0]
+    yield "spearman", "", None if constant else stats.spearmanr(x, y)[0]
+    lo, hi = np.minimum(x, y), np.maximum(x, y)
+    empty = hi.max() <= 0
+    yield "soft_iou", "", None if negative or empty else lo.sum() / hi.sum()
+    yield "soft_iou_mean", "", None if negative or empty else np.mean(lo[hi > 0] / hi[hi > 0])
+    for area in (.05, .2, .5):
+        yield "topk_iou", area, topk(a, b, area)
+    if grid == "pixel":
+        yield "mask_iou", "", mask_iou(a, b, a_segments, b_segments)
+
+
+def sparsity(m):
+    v = np.sort(np.abs(m.astype(np.float64)).ravel())[::-1]
+    return None if v.sum() == 0 else (np.searchsorted(np.cumsum(v) / v.sum(), .9) + 1) / v.size
+
+
+def gini(m):
+    """Half the relative mean absolute difference, over all pairs."""
+    v = np.abs(m.astype(np.float64)).ravel()
+    return None if v.sum() == 0 else np.abs(v[:, None] - v[None]).mean() / (2 * v.mean())
+
+
+def pointing(m, mask, tolerance):
+    if not mask.any():
+        return None
+    near = ndimage.distance_transform_edt(mask == 0) <= tolerance
+    return near[m == m.max()].mean()
+
+
+def area_iou(m, mask):
+    return iou(fuzzy_top(m, int(mask.sum())), mask.astype(float)) if mask.any() else None
+
+
+def make_masks():
+    y, x = np.mgrid[:H, :W]
+    disc = (y - 9) ** 2 + (x - 12) ** 2 <= 16
+    return np.array([disc, x < 2, np.zeros((H, W), bool), np.ones((H, W), bool)]).astype("u1")
+
+
+def linear_model(path):
+    """Three classes, each a weighted sum of all inputs (Flatten, Gemm): the test works every curve out as a running sum."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+    h = w = 8
+    weight = np.zeros((3, 3 * h * w), np.float32)
+    weight[1] = (rng.standard_normal(3 * h * w) / 2000).astype(np.float32)
+    weight[2] = -weight[1] / 2
+    bias = np.array([0, .5, -.25], np.float32)
+    nodes = [helper.make_node("Flatten", ["x"], ["flat"]), helper.make_node("Gemm", ["flat", "weight", "bias"], ["y"], transB=1)]
+    graph = helper.make_graph(nodes, "linear", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, h, w])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 3])],
+                              [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(bias, "bias")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], producer_name="make_metric.py")
+    model.ir_version = 7
+    onnx.save(model, path)
+    np.save(OUT / "linear_weight.npy", weight)
+    np.save(OUT / "linear_bias.npy", bias)
+
+
+def text(value):
+    return "null" if value is None else f"{value:.9g}"
+
+
+def main():
+    OUT.mkdir(exist_ok=True)
+    segments = make_segments()
+    maps = {k: v.astype(np.float32) for k, v in make_maps(segments).items()}
+    names, masks = list(maps), make_masks()
+    np.save(OUT / "maps.npy", np.array(list(maps.values()), "<f4"))
+    np.save(OUT / "segments.npy", segments)
+    np.save(OUT / "masks.npy", masks)
+    own = {k: segments if k.startswith("segments") else None for k in names}
+
+    with open(OUT / "agreement.csv", "w", newline="") as f:
+        out = csv.writer(f, lineterminator="\n")
+        out.writerow(["a", "b", "policy", "grid", "metric", "area", "value"])
+        for (i, a), (j, b) in itertools.combinations_with_replacement(enumerate(names), 2):
+            for policy in ("positive", "signed", "absolute"):
+                for grid in ("pixel", "7x6", "segments"):
+                    u, v = (apply_grid(apply_policy(maps[m], policy), grid, segments) for m in (a, b))
+                    for metric, area, value in agreement(u, v, own[a], own[b], grid):
+                        out.writerow([i, j, policy, grid, metric, area, text(value)])
+    with open(OUT / "complexity.csv", "w", newline="") as f:
+        out = csv.writer(f, lineterminator="\n")
+        out.writerow(["map", "metric", "value"])
+        for i, m in enumerate(maps.values()):
+            out.writerow([i, "sparsity", text(sparsity(m))])
+            out.writerow([i, "gini", text(gini(m))])
+    with open(OUT / "localisation.csv", "w", newline="") as f:
+        out = csv.writer(f, lineterminator="\n")
+        out.writerow(["map", "mask", "metric", "tolerance", "value"])
+        for i, m in enumerate(maps.values()):
+            for k, mask in enumerate(masks):
+                out.writerow([i, k, "mask_iou_area", "", text(area_iou(m, mask))])
+                for tolerance in (0, 3, 15):
+                    out.writerow([i, k, "pointing_game", tolerance, text(pointing(m, mask, tolerance))])
+    linear_model(OUT / "linear.onnx")
+
+
+main()

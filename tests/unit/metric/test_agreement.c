@@ -1,0 +1,190 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "golden.h"
+#include "metric/metrics.h"
+
+static const why_metric *const metrics[] = {&why_metric_pearson,       &why_metric_spearman, &why_metric_soft_iou,
+                                            &why_metric_soft_iou_mean, &why_metric_mask_iou, &why_metric_topk_iou};
+
+static const why_metric *find(const char *name) {
+    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++)
+        if (strcmp(metrics[i]->name, name) == 0) return metrics[i];
+    fail_msg("no metric '%s'", name);
+    return NULL;
+}
+
+static why_value measure(const why_metric *m, const why_field *a, const why_field *b, const char *area) {
+    why_params *p;
+    assert_int_equal(why_params_create(m->params, &p), WHY_OK);
+    if (area && *area) assert_int_equal(why_params_set(p, "area", area), WHY_OK);
+    why_value v = m->pair(a, b, p);
+    why_params_destroy(&p);
+    return v;
+}
+
+/* ---------------------------------------------------------------- against scipy, scikit-learn and numpy */
+struct table {
+    const float *maps;
+    why_segments segments;
+    int checked[sizeof metrics / sizeof *metrics], undefined;
+};
+
+static why_field field_of(const struct table *t, int map, const char *policy, const char *grid) {
+    why_policy p;
+    why_grid g;
+    why_field f;
+    const why_segments *own = map == 4 || map == 5 ? &t->segments : NULL; /* "segments" and "segments2" */
+    assert_int_equal(why_policy_parse(policy, &p), WHY_OK);
+    assert_int_equal(why_grid_parse(grid, &g), WHY_OK);
+    if (why_field_make(t->maps + (ptrdiff_t)map * GOLDEN_N, GOLDEN_H, GOLDEN_W, own, p, &g, &t->segments, &f)) fail_msg("%s", why_error_text());
+    return f;
+}
+
+static void check_row(char *c[GOLDEN_COLUMNS], void *ctx) {
+    struct table *t = ctx;
+    why_field a = field_of(t, atoi(c[0]), c[2], c[3]), b = field_of(t, atoi(c[1]), c[2], c[3]);
+    const why_metric *m = find(c[4]);
+    why_value ab = measure(m, &a, &b, c[5]), ba = measure(m, &b, &a, c[5]);
+    if (!golden_agrees(c[6], ab.value, ab.why, 1e-6))
+        fail_msg("maps %s %s %s %s %s %s: got %.9g (%s), want %s", c[0], c[1], c[2], c[3], c[4], c[5], ab.value, ab.why ? ab.why : "", c[6]);
+    assert_true(golden_agrees(c[6], ba.value, ba.why, 1e-6));
+    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) t->checked[i] += metrics[i] == m;
+    t->undefined += ab.why != NULL;
+    why_field_clear(&a);
+    why_field_clear(&b);
+}
+
+static void every_metric_policy_and_grid_as_the_references(void **state) {
+    (void)state;
+    int count;
+    float *maps = golden_load("maps.npy", &count);
+    struct table t = {.maps = maps, .segments = golden_segments()};
+    assert_true(golden_rows("agreement.csv", check_row, &t) > 4000);
+    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) assert_true(t.checked[i] >= 190);
+    assert_true(t.undefined > 100);
+    free(maps);
+    free(t.segments.label);
+}
+
+/* ---------------------------------------------------------------- closed forms and edges */
+static why_field plain(const float *v, int h, int w, const why_segments *own) {
+    static const why_grid pixel = {.kind = WHY_GRID_PIXEL};
+    why_field f;
+    if (why_field_make(v, h, w, own, WHY_SIGNED, &pixel, NULL, &f)) fail_msg("%s", why_error_text());
+    return f;
+}
+
+/* Two maps with 70 % zeros that are independent by design: the one depends on the row, the other on the column. Half of
+ * the cells: the expected overlap of two random halves is 1/4, the IoU 1/3. Index order would give .52. */
+static void ties_make_no_agreement(void **state) {
+    (void)state;
+    float a[100], b[100];
+    for (int i = 0; i < 100; i++) {
+        a[i] = (float)(i / 10 < 3 ? i / 10 + 1 : 0);
+        b[i] = (float)(i % 10 < 3 ? i % 10 + 1 : 0);
+    }
+    why_field fa = plain(a, 10, 10, NULL), fb = plain(b, 10, 10, NULL);
+    assert_true(fabs(measure(&why_metric_topk_iou, &fa, &fb, "0.5").value - 1.0 / 3) < 1e-12);
+    assert_true(fabs(measure(&why_metric_pearson, &fa, &fb, NULL).value) < 1e-12);
+    assert_true(fabs(measure(&why_metric_spearman, &fa, &fb, NULL).value) < 1e-12);
+    why_field_clear(&fa);
+    why_field_clear(&fb);
+}
+
+/* 0.1 * 30 is 3.0000000000000004 in floating point; k is 3 all the same. */
+static void the_number_of_cells_is_not_off_by_one(void **state) {
+    (void)state;
+    float a[30], b[30];
+    for (int i = 0; i < 30; i++) {
+        a[i] = (float)-i;
+        b[i] = (float)(i < 3 ? -i : i == 3 ? -100 : i == 29 ? 5 : -50 - i); /* four best: 29 0 1 2 */
+    }
+    why_field fa = plain(a, 5, 6, NULL), fb = plain(b, 5, 6, NULL);
+    assert_true(fabs(measure(&why_metric_topk_iou, &fa, &fb, "0.1").value - 2.0 / 4) < 1e-12); /* {0 1 2} and {29 0 1} */
+    assert_true(measure(&why_metric_topk_iou, &fa, &fa, "1e-6").value == 1); /* at least one cell */
+    assert_true(measure(&why_metric_topk_iou, &fa, &fb, "1").value == 1);
+    why_field_clear(&fa);
+    why_field_clear(&fb);
+}
+
+static void undefined_values_have_reasons(void **state) {
+    (void)state;
+    const float zero[4] = {0}, some[4] = {0, 1, 2, 3}, mixed[4] = {-1, 0, 1, 0};
+    why_field z = plain(zero, 2, 2, NULL), s = plain(some, 2, 2, NULL), m = plain(mixed, 2, 2, NULL);
+    assert_string_equal(measure(&why_metric_pearson, &z, &s, NULL).why, "constant map");
+    assert_string_equal(measure(&why_metric_spearman, &s, &z, NULL).why, "constant map");
+    assert_string_equal(measure(&why_metric_soft_iou, &z, &z, NULL).why, "empty union");
+    assert_string_equal(measure(&why_metric_soft_iou_mean, &z, &z, NULL).why, "empty union");
+    assert_string_equal(measure(&why_metric_soft_iou, &m, &s, NULL).why, "negative values");
+    assert_string_equal(measure(&why_metric_mask_iou, &s, &m, NULL).why, "no map of segments in the pair");
+    assert_true(measure(&why_metric_soft_iou, &z, &s, NULL).value == 0);
+    assert_true(measure(&why_metric_pearson, &m, &m, NULL).value <= 1);
+    why_field_clear(&z);
+    why_field_clear(&s);
+    why_field_clear(&m);
+}
+
+/* Eight segments of one pixel, two of them tied at the fifth place: each is half a member. */
+static void five_best_segments_share_ties(void **state) {
+    (void)state;
+    int32_t label[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+    why_segments own = {.h = 2, .w = 4, .n = 8, .label = label};
+    const float a[8] = {9, 8, 7, 6, 5, 5, -1, -2}, none[8] = {-1, -2, -3, -4, -5, -6, -7, 0}, b[8] = {1, 1, 1, 1, 1, 0, 0, 0};
+    why_field fa = plain(a, 2, 4, &own), fn = plain(none, 2, 4, &own), fb = plain(b, 2, 4, NULL);
+    /* sizes 5 and 5, overlap 4 + 1/2 */
+    assert_true(fabs(measure(&why_metric_mask_iou, &fa, &fb, NULL).value - 4.5 / 5.5) < 1e-12);
+    assert_string_equal(measure(&why_metric_mask_iou, &fn, &fn, NULL).why, "empty union");
+    assert_string_equal(measure(&why_metric_mask_iou, &fn, &fb, NULL).why, "empty union");
+    assert_true(measure(&why_metric_mask_iou, &fa, &fn, NULL).value == 0);
+    why_field_clear(&fa);
+    why_field_clear(&fn);
+    why_field_clear(&fb);
+}
+
+static void masks_of_segments_need_pixels(void **state) {
+    (void)state;
+    int32_t label[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+    why_segments own = {.h = 2, .w = 4, .n = 8, .label = label};
+    const why_grid coarse = {.kind = WHY_GRID_CELLS, .rows = 2, .cols = 2};
+    const float v[8] = {9, 8, 7, 6, 5, 5, -1, -2};
+    why_field f;
+    assert_int_equal(why_field_make(v, 2, 4, &own, WHY_SIGNED, &coarse, NULL, &f), WHY_OK);
+    assert_string_equal(measure(&why_metric_mask_iou, &f, &f, NULL).why, "needs the pixel grid");
+    why_field_clear(&f);
+}
+
+/* ---------------------------------------------------------------- optional: the maps behind a published table */
+static void maps_of_a_published_comparison(void **state) {
+    (void)state;
+    char path[2][4096];
+    float *v[2];
+    why_shape shape;
+    if (!test_data("seed003/map_gradcam.npy", path[0]) || !test_data("seed003/map_shap.npy", path[1])) skip();
+    for (int i = 0; i < 2; i++) assert_int_equal(why_npy_load_f32(path[i], &shape, &v[i]), WHY_OK);
+    why_field a = plain(v[0], (int)shape.dim[0], (int)shape.dim[1], NULL), b = plain(v[1], (int)shape.dim[0], (int)shape.dim[1], NULL);
+    /* numpy's corrcoef and sum(min) / sum(max) in double */
+    assert_true(fabs(measure(&why_metric_pearson, &a, &b, NULL).value - 0.208525373) < 1e-6);
+    assert_true(fabs(measure(&why_metric_spearman, &a, &b, NULL).value - 0.349424716) < 1e-6);
+    assert_true(fabs(measure(&why_metric_soft_iou, &a, &b, NULL).value - 0.459230451) < 1e-6);
+    why_field_clear(&a);
+    why_field_clear(&b);
+    free(v[0]);
+    free(v[1]);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_metric_policy_and_grid_as_the_references),
+        cmocka_unit_test(ties_make_no_agreement),
+        cmocka_unit_test(the_number_of_cells_is_not_off_by_one),
+        cmocka_unit_test(undefined_values_have_reasons),
+        cmocka_unit_test(five_best_segments_share_ties),
+        cmocka_unit_test(masks_of_segments_need_pixels),
+        cmocka_unit_test(maps_of_a_published_comparison),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
