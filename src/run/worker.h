@@ -1,0 +1,33 @@
+/* A worker: takes images, computes them one after the other, sends their records and keeps each until it is
+ * acknowledged. It runs on a thread of its own behind a queue, on rank 0 as on any other rank: the process's main thread
+ * carries the messages on (relay), so that beats are answered while an image is being computed. */
+#ifndef WHYPIX_RUN_WORKER_H
+#define WHYPIX_RUN_WORKER_H
+
+#include "base/buf.h"
+#include "run/totals.h"
+#include "run/transport.h"
+
+/* Compute one image (why_pipeline_image, or a test's stand-in). */
+typedef why_status why_work_fn(void *ctx, int index, const uint64_t *cells, size_t n_words, why_buf *record);
+
+typedef struct why_worker_options {
+    why_transport *link;      /* to the coordinator, which is its end `coordinator` */
+    int coordinator;
+    int threads;              /* told in HELLO */
+    why_work_fn *work;
+    void *ctx;
+    int window;               /* records that may wait for their acknowledgement before the worker pauses; 0: 64 */
+    double resend;            /* seconds after which an unacknowledged record is sent again, doubled each time; 0: 20 */
+} why_worker_options;
+
+/* Until the coordinator says STOP, or the work fails for good (WHY_OK too: the coordinator was told, and decides). The
+ * totals count what the coordinator acknowledged as taken from here. Errors: the link's, WHY_ENOMEM. */
+why_status why_worker_run(const why_worker_options *options, why_totals *totals) WHY_MUST_USE;
+
+/* The main thread of a rank without coordinator: carry messages between `queue` (the worker is its end 1) and rank 0,
+ * beat every `beat_every` seconds, until the worker's BYE went out. WHY_EPEER when rank 0 was silent for `silence`
+ * seconds; the worker has then been told to stop. */
+why_status why_relay_run(why_transport *queue, why_transport *world, double beat_every, double silence) WHY_MUST_USE;
+
+#endif
