@@ -4,6 +4,7 @@
 #include <cblas.h>
 #include <lapacke.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,12 +49,22 @@ static double centre(double *x, const double *y, const double *w, int n, int k, 
     return mean_y;
 }
 
+/* Rounding leaves a singular matrix tiny positive pivots; the factor's diagonal holds their roots. */
+static bool is_singular(const double *factor, int k, double largest) {
+    for (int j = 0; j < k; j++) {
+        double root = factor[(size_t)j * (size_t)k + (size_t)j];
+        if (root * root <= 1e-13 * largest) return true;
+    }
+    return false;
+}
+
 /* (X'X + alpha I) coef = X'y by Cholesky: the matrix is symmetric and, for alpha > 0, positive definite. */
 static why_status solve(const double *x, int n, int k, double alpha, double *gram, const double *target, double *coef) {
     cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, k, n, 1.0, x, k, 0.0, gram, k);
     cblas_dgemv(CblasRowMajor, CblasTrans, n, k, 1.0, x, k, target, 1, 0.0, coef, 1);
-    for (int j = 0; j < k; j++) gram[(size_t)j * (size_t)k + (size_t)j] += alpha;
-    if (LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'L', k, gram, k) != 0)
+    double largest = 0;
+    for (int j = 0; j < k; j++) largest = fmax(largest, gram[(size_t)j * (size_t)k + (size_t)j] += alpha);
+    if (LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'L', k, gram, k) != 0 || is_singular(gram, k, largest))
         return why_fail(WHY_EUNDEFINED, "ridge: %d columns over %d rows are linearly dependent at alpha %g", k, n, alpha);
     if (LAPACKE_dpotrs(LAPACK_ROW_MAJOR, 'L', k, 1, gram, k, coef, 1) != 0) return why_fail(WHY_EBUG, "ridge: triangular solve refused its arguments");
     return WHY_OK;

@@ -1,0 +1,33 @@
+/* Rows of on/off bits over segments, and where they come from. */
+#ifndef WHYPIX_EXPLAIN_MASKS_H
+#define WHYPIX_EXPLAIN_MASKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "whypix/rng.h"
+#include "whypix/status.h"
+
+/* n masks of k bits, `words` words each; row 0 shows everything. Unused bits are zero. */
+typedef struct why_masks {
+    int n, k;
+    size_t words;
+    uint64_t *bits; /* owned */
+} why_masks;
+
+void why_masks_clear(why_masks *m);
+static inline const uint64_t *why_masks_row(const why_masks *m, int i) { return m->bits + (size_t)i * m->words; }
+static inline bool why_masks_bit(const why_masks *m, int i, int k) { return why_masks_row(m, i)[k / 64] >> k % 64 & 1; }
+
+/* Every bit on with probability 1/2. Mask i is a function of (stream, i) alone: a shorter run is a prefix. */
+why_status why_masks_draw(why_stream stream, int n, int k, why_masks *out) WHY_MUST_USE;
+/* The masks of lime 0.2 with random_state = seed. */
+why_status why_masks_reference(uint32_t seed, int n, int k, why_masks *out) WHY_MUST_USE;
+/* The first n masks of an .npy file of 0 and 1, masks x k, or all of them when it has fewer. WHY_EFILE, WHY_EFORMAT, and
+ * WHY_EARG for another number of columns. */
+why_status why_masks_read(const char *path, int n, int k, why_masks *out) WHY_MUST_USE;
+
+/* Cosine distance of mask i to the full one: 1 - sqrt(on/k), 1 for the empty mask. */
+double why_masks_distance(const why_masks *m, int i);
+
+#endif
