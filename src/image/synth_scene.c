@@ -77,7 +77,7 @@ static void draw_clutter(synth_scene *s, why_rng *r) {
 
 static bool in_piece(const synth_piece *p, double x, double y) {
     double u, v;
-    if (!why_synth_local(&p->place, x, y, &u, &v)) return false;
+    if (!synth_local(&p->place, x, y, &u, &v)) return false;
     switch (p->form) {
     case SYNTH_BAR: return fabs(u) <= 1 && fabs(v) <= 1;
     case SYNTH_ELLIPSE: return u * u + v * v <= 1;
@@ -87,7 +87,7 @@ static bool in_piece(const synth_piece *p, double x, double y) {
 
 bool why_synth_on_object(const synth_scene *s, double x, double y) {
     double u, v;
-    return why_synth_local(&s->object, x, y, &u, &v) && why_synth_in_shape(s->shape, u, v);
+    return synth_local(&s->object, x, y, &u, &v) && why_synth_in_shape(s->shape, u, v);
 }
 
 /* The share of the object behind the occluder, on a grid fine enough to choose by. */

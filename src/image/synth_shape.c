@@ -54,14 +54,6 @@ const synth_shape why_synth_shapes[WHY_SYNTH_CLASSES] = {
     {.name = "arrow", .area = 1.247, .reach = 1.034, POLYGON(arrow)},
 };
 
-bool why_synth_local(const synth_place *at, double x, double y, double *u, double *v) {
-    double dx = x - at->x, dy = y - at->y;
-    if (dx * dx + dy * dy > at->reach * at->reach) return false;
-    *u = (at->c * dx + at->s * dy) / at->half_u;
-    *v = (at->c * dy - at->s * dx) / at->half_v;
-    return true;
-}
-
 /* Even-odd rule: how many edges does the ray towards +u cross? */
 bool why_synth_in_polygon(const double (*corner)[2], int n, double u, double v) {
     bool in = false;

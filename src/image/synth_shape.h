@@ -23,8 +23,15 @@ typedef struct synth_place {
     double reach; /* nothing of the shape lies farther from (x, y) */
 } synth_place;
 
-/* The point in the shape's plane; false when it is out of reach. */
-bool why_synth_local(const synth_place *at, double x, double y, double *u, double *v);
+/* The point in the shape's plane; false when it is out of reach. Here, because every sub-sample asks it of every piece. */
+static inline bool synth_local(const synth_place *at, double x, double y, double *u, double *v) {
+    double dx = x - at->x, dy = y - at->y;
+    if (dx * dx + dy * dy > at->reach * at->reach) return false;
+    *u = (at->c * dx + at->s * dy) / at->half_u;
+    *v = (at->c * dy - at->s * dx) / at->half_v;
+    return true;
+}
+
 bool why_synth_in_polygon(const double (*corner)[2], int n, double u, double v);
 bool why_synth_in_shape(const synth_shape *shape, double u, double v);
 
