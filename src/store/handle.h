@@ -31,6 +31,7 @@
     X(GET_SUMMARY, "SELECT exact FROM summary WHERE cell_a = ? AND cell_b = ? AND metric_id = ? AND stratum = ?")      \
     X(PUT_SUMMARY, "INSERT OR REPLACE INTO summary VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                        \
     X(TODO_CELLS, "SELECT cell_id FROM todo WHERE image_id = ?")                                                       \
+    X(LAST_CELL, "SELECT ifnull(max(id), 0) FROM cell")                                                                \
     X(FIND_IMAGE, "SELECT id, path, label, mask, grp, split, covars FROM image WHERE uid = ?")                         \
     X(ID_IMAGE, WHY_FREE_ID("image"))                                                                                  \
     X(ADD_IMAGE, "INSERT INTO image(id, uid, path, label, grp, split, mask, covars) VALUES(?, ?, ?, ?, ?, ?, ?, ?)")   \

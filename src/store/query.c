@@ -8,11 +8,11 @@
 static why_status count_words(why_store *s, size_t *n_words) {
     why_bound b;
     bool row;
-    WHY_TRY(why_db_prepare(s, "SELECT ifnull(max(id), 0) / 64 + 1 FROM cell", &b));
-    why_status st = why_db_row(s, &b, "read the cells", &row);
-    *n_words = !st && row ? (size_t)sqlite3_column_int64(b.q, 0) : 0;
-    why_db_finalize(&b);
-    return st;
+    WHY_TRY(why_db_use(s, WHY_SQL_LAST_CELL, &b));
+    WHY_TRY(why_db_row(s, &b, "read the cells", &row));
+    *n_words = row ? (size_t)sqlite3_column_int64(b.q, 0) / 64 + 1 : 0;
+    why_db_reset(&b);
+    return WHY_OK;
 }
 
 why_status why_store_todo(why_store *s, int64_t image_id, uint64_t **cells, size_t *n_words) {

@@ -218,7 +218,7 @@ why_status why_record_next(const uint8_t *bytes, size_t n, size_t *at, why_row *
 }
 
 why_status why_record_check(const uint8_t *bytes, size_t n) {
-    why_row row;
+    why_row row = {.type = WHY_ROW_END};
     bool more = true;
     uint32_t rows = 0;
     size_t at = 0, last = 0;
