@@ -2,6 +2,7 @@
 
 /* One line per command, in the order of `whypix --help`. */
 #define WHY_COMMANDS(X) \
+    X(plan)             \
     X(explain)          \
     X(compare)          \
     X(infer)            \

@@ -22,20 +22,31 @@ static why_status find_explainer(const why_node *at, const char *name, bool cont
     return why_at(at, "%s '%s' is unknown or not built yet; see `whypix list explainers`", what, name);
 }
 
+static why_status check_segmenter(const char *text) {
+    const why_segmenter *segmenter;
+    why_params *params;
+    WHY_TRY(why_segmenter_parse(text, &segmenter, &params));
+    why_params_destroy(&params);
+    return WHY_OK;
+}
+
+static why_status check_fill(const char *text) {
+    char *canonical;
+    WHY_TRY(why_fill_canonical(text, &canonical));
+    free(canonical);
+    return WHY_OK;
+}
+
 /* Texts that name a segmenter or a fill are checked now, not at the first picture. */
-static why_status check_calls(const why_job_method *m) {
-    if (why_params_has(m->params, "segmenter")) {
-        const why_segmenter *segmenter;
-        why_params *params;
-        WHY_TRY(why_segmenter_parse(why_params_text(m->params, "segmenter"), &segmenter, &params));
-        why_params_destroy(&params);
-    }
-    static const char *const fills[] = {"masker", "fill", "hide_color"};
-    for (int i = 0; i < 3; i++) {
-        if (!why_params_has(m->params, fills[i]) || !*why_params_text(m->params, fills[i])) continue;
-        char *text;
-        WHY_TRY(why_fill_canonical(why_params_text(m->params, fills[i]), &text));
-        free(text);
+static why_status check_calls(const why_node *at, const why_params *params) {
+    static const struct {
+        const char *name;
+        why_status (*check)(const char *text);
+    } calls[] = {{"segmenter", check_segmenter}, {"masker", check_fill}, {"fill", check_fill}, {"hide_color", check_fill}};
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        if (!why_params_has(params, calls[i].name) || !*why_params_text(params, calls[i].name)) continue;
+        const why_node *value = why_node_get(at, calls[i].name);
+        WHY_TRY(why_wrap_at(calls[i].check(why_params_text(params, calls[i].name)), value ? value : at));
     }
     return WHY_OK;
 }
@@ -64,7 +75,7 @@ why_status why_job_method_create(why_job *job, const why_node *at, why_job_metho
     m->output = m->explainer->output;
     WHY_TRY(why_params_create(m->explainer->params, &m->params));
     for (int i = 0; at->kind == WHY_NODE_MAP && i < at->n; i++) WHY_TRY(set_parameter(m, &at->entry[i]));
-    return why_wrap_at(check_calls(m), at);
+    return check_calls(at, m->params);
 }
 
 /* ---------------------------------------------------------------- all of them */

@@ -188,7 +188,7 @@ static void write_scalar(why_buf *b, const why_node *node) {
 static void write_key(why_buf *b, const char *key) {
     if (is_plain(key)) why_buf_text(b, key);
     else why_buf_json(b, key);
-    why_buf_text(b, ": ");
+    why_buf_text(b, ":");
 }
 
 static void write_flow(why_buf *b, const why_node *node) {
@@ -199,7 +199,10 @@ static void write_flow(why_buf *b, const why_node *node) {
     why_buf_text(b, node->kind == WHY_NODE_MAP ? "{" : "[");
     for (int i = 0; i < node->n; i++) {
         if (i) why_buf_text(b, ", ");
-        if (node->kind == WHY_NODE_MAP) write_key(b, node->entry[i].key);
+        if (node->kind == WHY_NODE_MAP) {
+            write_key(b, node->entry[i].key);
+            why_buf_text(b, " ");
+        }
         write_flow(b, node->entry[i].value);
     }
     why_buf_text(b, node->kind == WHY_NODE_MAP ? "}" : "]");
@@ -216,12 +219,13 @@ static void write_block(why_buf *b, const why_node *node, int indent) {
     for (int i = 0; i < node->n; i++) {
         const why_node *v = node->entry[i].value;
         why_buf_printf(b, "%*s", indent, "");
-        if (node->kind == WHY_NODE_LIST) why_buf_text(b, "- ");
+        if (node->kind == WHY_NODE_LIST) why_buf_text(b, "-");
         else write_key(b, node->entry[i].key);
         if (node->kind == WHY_NODE_MAP && v->n > 0 && (indent == 0 || has_block(v)) && (v->kind == WHY_NODE_MAP || has_block(v))) {
             why_buf_text(b, "\n");
             write_block(b, v, indent + 2);
         } else {
+            why_buf_text(b, " ");
             write_flow(b, v);
             why_buf_text(b, "\n");
         }
