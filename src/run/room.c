@@ -1,2 +1,0 @@
-/* The run room is being laid. */
-typedef int why_run_room;
