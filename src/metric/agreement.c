@@ -84,7 +84,7 @@ static double iou_of_tops(const why_field *a, why_top ta, const why_field *b, wh
     return why_expected_iou(both, sum_a, sum_b);
 }
 
-/* k = ceil(area n); the small term keeps 0.1 * 30 = 3.0000000000000004 from becoming 4. */
+/* k = ceil(area n); the small term keeps 0.07 * 100 = 7.000000000000001 from becoming 8. */
 static int cells_of_area(double area, int n) {
     int k = (int)ceil(area * n - 1e-9);
     return k < 1 ? 1 : k > n ? n : k;

@@ -46,7 +46,7 @@ static float under_policy(float v, why_policy policy) {
     case WHY_ABSOLUTE: return fabsf(v);
     case WHY_SIGNED: break;
     }
-    return v + 0.0f; /* -0 is 0 */
+    return v;
 }
 
 /* (v - min) / (max - min) in double, so that no range of float values overflows. */

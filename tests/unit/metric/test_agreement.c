@@ -95,16 +95,16 @@ static void ties_make_no_agreement(void **state) {
     why_field_clear(&fb);
 }
 
-/* 0.1 * 30 is 3.0000000000000004 in floating point; k is 3 all the same. */
+/* 0.07 * 100 is 7.000000000000001 in floating point; k is 7 all the same. */
 static void the_number_of_cells_is_not_off_by_one(void **state) {
     (void)state;
-    float a[30], b[30];
-    for (int i = 0; i < 30; i++) {
+    float a[100], b[100];
+    for (int i = 0; i < 100; i++) {
         a[i] = (float)-i;
-        b[i] = (float)(i < 3 ? -i : i == 3 ? -100 : i == 29 ? 5 : -50 - i); /* four best: 29 0 1 2 */
+        b[i] = (float)(i < 6 ? -i : i == 99 ? 5 : -200 - i); /* seven best: 99 0 1 2 3 4 5 */
     }
-    why_field fa = plain(a, 5, 6, NULL), fb = plain(b, 5, 6, NULL);
-    assert_true(fabs(measure(&why_metric_topk_iou, &fa, &fb, "0.1").value - 2.0 / 4) < 1e-12); /* {0 1 2} and {29 0 1} */
+    why_field fa = plain(a, 10, 10, NULL), fb = plain(b, 10, 10, NULL);
+    assert_true(fabs(measure(&why_metric_topk_iou, &fa, &fb, "0.07").value - 6.0 / 8) < 1e-12); /* {0 .. 6} and {99 0 .. 5} */
     assert_true(measure(&why_metric_topk_iou, &fa, &fa, "1e-6").value == 1); /* at least one cell */
     assert_true(measure(&why_metric_topk_iou, &fa, &fb, "1").value == 1);
     why_field_clear(&fa);
@@ -128,15 +128,15 @@ static void undefined_values_have_reasons(void **state) {
     why_field_clear(&m);
 }
 
-/* Eight segments of one pixel, two of them tied at the fifth place: each is half a member. */
+/* Segments 4 (one pixel) and 5 (two pixels) are tied at the fifth place: each is half a member, the mask has 5.5 pixels,
+ * and a map without segments keeps six. */
 static void five_best_segments_share_ties(void **state) {
     (void)state;
-    int32_t label[8] = {0, 1, 2, 3, 4, 5, 6, 7};
-    why_segments own = {.h = 2, .w = 4, .n = 8, .label = label};
-    const float a[8] = {9, 8, 7, 6, 5, 5, -1, -2}, none[8] = {-1, -2, -3, -4, -5, -6, -7, 0}, b[8] = {1, 1, 1, 1, 1, 0, 0, 0};
-    why_field fa = plain(a, 2, 4, &own), fn = plain(none, 2, 4, &own), fb = plain(b, 2, 4, NULL);
-    /* sizes 5 and 5, overlap 4 + 1/2 */
-    assert_true(fabs(measure(&why_metric_mask_iou, &fa, &fb, NULL).value - 4.5 / 5.5) < 1e-12);
+    int32_t label[9] = {0, 1, 2, 3, 4, 5, 5, 6, 7};
+    why_segments own = {.h = 3, .w = 3, .n = 8, .label = label};
+    const float a[9] = {9, 8, 7, 6, 5, 5, 5, -1, -2}, none[9] = {-1, -2, -3, -4, -5, -6, -6, -7, 0}, b[9] = {8, 7, 6, 5, 4, 3, 2, 1, 0};
+    why_field fa = plain(a, 3, 3, &own), fn = plain(none, 3, 3, &own), fb = plain(b, 3, 3, NULL);
+    assert_true(fabs(measure(&why_metric_mask_iou, &fa, &fb, NULL).value - 5.0 / (5.5 + 6 - 5)) < 1e-12);
     assert_string_equal(measure(&why_metric_mask_iou, &fn, &fn, NULL).why, "empty union");
     assert_string_equal(measure(&why_metric_mask_iou, &fn, &fb, NULL).why, "empty union");
     assert_true(measure(&why_metric_mask_iou, &fa, &fn, NULL).value == 0);
@@ -176,6 +176,33 @@ static void maps_of_a_published_comparison(void **state) {
     free(v[1]);
 }
 
+/* Five real maps (Grad-CAM, LIME, SHAP, gradient SHAP, IG) of a small VGG; numpy and scipy on them, all pairs with Grad-CAM. */
+static void maps_of_real_methods(void **state) {
+    (void)state;
+    static const double want[4][5] = {
+        {0.0714917, -0.1329757, 0.2299828, 0.1866374, 0.1581921},
+        {0.0166901, 0.3861803, 0.1092583, 0.1147956, 0.2106672},
+        {0.0178290, 0.0331169, 0.0900341, 0.1047581, 0.1420613},
+        {0.0719075, 0.0181030, 0.0754359, 0.0876904, 0.1388889},
+    };
+    static const why_metric *const column[4] = {&why_metric_pearson, &why_metric_spearman, &why_metric_soft_iou, &why_metric_soft_iou_mean};
+    static const why_grid pixel = {.kind = WHY_GRID_PIXEL};
+    char path[4096];
+    why_shape s;
+    why_field f[5];
+    float *v;
+    if (!test_data("fixtures/tinyvgg_pug/cmp_maps.npy", path)) skip();
+    assert_int_equal(why_npy_load_f32(path, &s, &v), WHY_OK);
+    int h = (int)s.dim[1], w = (int)s.dim[2];
+    for (int i = 0; i < 5; i++) assert_int_equal(why_field_make(v + (ptrdiff_t)i * h * w, h, w, NULL, WHY_POSITIVE, &pixel, NULL, &f[i]), WHY_OK);
+    for (int i = 0; i < 4; i++) {
+        for (int m = 0; m < 4; m++) assert_true(fabs(measure(column[m], &f[0], &f[i + 1], NULL).value - want[i][m]) < 1e-5);
+        assert_true(fabs(measure(&why_metric_topk_iou, &f[0], &f[i + 1], "0.2").value - want[i][4]) < 1e-5);
+    }
+    for (int i = 0; i < 5; i++) why_field_clear(&f[i]);
+    free(v);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_metric_policy_and_grid_as_the_references),
@@ -185,6 +212,7 @@ int main(void) {
         cmocka_unit_test(five_best_segments_share_ties),
         cmocka_unit_test(masks_of_segments_need_pixels),
         cmocka_unit_test(maps_of_a_published_comparison),
+        cmocka_unit_test(maps_of_real_methods),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

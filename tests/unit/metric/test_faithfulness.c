@@ -1,0 +1,302 @@
+/* Curves and drops on a linear model (tests/golden/metric/linear.onnx), where the score of any perturbed image is a
+ * weighted sum that the test works out from the weights, the image and the fill. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "golden.h"
+#include "metric/metrics.h"
+
+enum { H = 18, W = 20, N = H * W, CLASSES = 3, CLASS = 1, MOST_POINTS = N + 1 };
+
+struct bench {
+    why_model *model;
+    why_evaluator *ev;
+    why_subject *subject;
+    why_image image;
+    why_explanation e;
+    float *weight, *bias; /* CLASSES x (3 N), CLASSES */
+    float *x;             /* the normalised image, 3 N */
+};
+
+static struct bench b;
+
+/* Different values everywhere, so that the order of the pixels is known. */
+static void draw(void) {
+    why_rng r = why_rng_at(why_stream_of(5, 5, "picture"), 0);
+    for (int i = 0; i < 3 * N; i++) b.image.rgb[i] = (uint8_t)why_rng_below(&r, 256);
+    for (int i = 0; i < N; i++) b.e.map[i] = (float)why_rng_normal(&r);
+}
+
+static void normalise(const float *rgb, float *x) { why_normalise(why_evaluator_preprocess(b.ev), rgb, H, W, 3, x); }
+
+static int setup(void **state) {
+    (void)state;
+    char path[4096];
+    float rgb[3 * N];
+    why_shape shape;
+    why_status st = why_model_load(golden_path("linear.onnx", path), NULL, &b.model);
+    if (!st) st = why_npy_load_f32(golden_path("linear_weight.npy", path), &shape, &b.weight);
+    if (!st) st = why_npy_load_f32(golden_path("linear_bias.npy", path), &shape, &b.bias);
+    if (!st) st = why_evaluator_create(&(why_evaluator_options){.model = b.model, .preprocess = why_preprocess_find("half"), .max_batch = 7}, &b.ev);
+    if (!st) st = why_image_create(H, W, &b.image);
+    if (!st) st = why_explanation_create(H, W, &b.e);
+    if (!st) draw();
+    if (!st) st = why_subject_create(b.ev, &b.image, NULL, 1, 2, &b.subject);
+    if (!st) st = why_alloc(3 * N, sizeof *b.x, "input", &b.x);
+    if (st) {
+        print_error("%s\n", why_error_text());
+        return -1;
+    }
+    for (int i = 0; i < 3 * N; i++) rgb[i] = b.image.rgb[i];
+    normalise(rgb, b.x);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    why_subject_destroy(&b.subject);
+    why_evaluator_destroy(&b.ev);
+    why_model_destroy(&b.model);
+    why_image_clear(&b.image);
+    why_explanation_clear(&b.e);
+    free(b.weight);
+    free(b.bias);
+    free(b.x);
+    return 0;
+}
+
+/* ---------------------------------------------------------------- what the linear model says */
+/* Probability or logit of CLASS when each pixel shows share[i] of the image and the rest of the fill. */
+static double expected_score(const double *share, const float *fill, why_output output) {
+    double logit[CLASSES], sum = 0;
+    for (int c = 0; c < CLASSES; c++) {
+        logit[c] = (double)b.bias[c];
+        for (int k = 0; k < 3 * N; k++) {
+            double s = share[k % N], v = s * (double)b.x[k] + (1 - s) * (double)fill[k];
+            logit[c] += (double)b.weight[c * 3 * N + k] * v;
+        }
+    }
+    for (int c = 0; c < CLASSES; c++) sum += exp(logit[c] - logit[CLASS]);
+    return output == WHY_LOGIT ? logit[CLASS] : 1 / sum;
+}
+
+static void fill_of(const char *text, float x[3 * N]) {
+    const why_fill *f;
+    if (why_evaluator_fill(b.ev, text, NULL, &f)) fail_msg("%s", why_error_text());
+    normalise(f->rgb, x);
+}
+
+/* Place of pixel i in the order of the map, by counting. */
+static int place(const float *map, int i) {
+    int above = 0;
+    for (int j = 0; j < N; j++) above += map[j] > map[i];
+    return above;
+}
+
+/* ---------------------------------------------------------------- running a metric */
+struct points {
+    int n;
+    double x[MOST_POINTS], y[MOST_POINTS];
+};
+
+static void keep_point(void *ctx, int step, double x, double y) {
+    struct points *p = ctx;
+    assert_int_equal(step, p->n);
+    assert_true(step < MOST_POINTS);
+    p->x[p->n] = x;
+    p->y[p->n++] = y;
+}
+
+struct job {
+    const why_metric *metric;
+    const char *fill, *step, *use;
+    why_output output;
+};
+
+static why_value run(const struct job *j, struct points *points, int64_t *evaluations) {
+    why_params *p;
+    why_value v = {.value = NAN, .why = "not set"};
+    why_score_input in = {.subject = b.subject, .class_index = CLASS, .output = j->output, .explanation = &b.e, .fill = j->fill,
+                          .stream = why_subject_stream(b.subject, j->use ? j->use : "ties"), .curve = points ? keep_point : NULL, .curve_ctx = points};
+    assert_int_equal(why_params_create(j->metric->params, &p), WHY_OK);
+    if (j->step) assert_int_equal(why_params_set(p, "step", j->step), WHY_OK);
+    if (points) points->n = 0;
+    if (j->metric->score(&in, p, &v)) fail_msg("%s", why_error_text());
+    assert_true(in.evaluations == j->metric->evaluations(p, H, W));
+    if (evaluations) *evaluations = in.evaluations;
+    why_params_destroy(&p);
+    return v;
+}
+
+/* ---------------------------------------------------------------- deletion and insertion */
+static void check_curve(const struct job *j, const char *fill_text, int step) {
+    float fill[3 * N];
+    double share[N], area = 0, last_x = 0, last_y = 0;
+    struct points got;
+    int64_t evaluations;
+    bool insertion = j->metric == &why_metric_insertion;
+    why_value v = run(j, &got, &evaluations);
+    fill_of(fill_text, fill);
+    int n = 0;
+    for (int k = 0;; k += step, n++) {
+        if (k > N) k = N;
+        for (int i = 0; i < N; i++) share[i] = (place(b.e.map, i) < k) == insertion;
+        double x = (double)k / N, y = expected_score(share, fill, j->output);
+        assert_true(n < got.n && got.x[n] == x);
+        if (fabs(got.y[n] - y) > 2e-5) fail_msg("%s, point %d: got %.9g, want %.9g", j->metric->name, n, got.y[n], y);
+        if (n > 0) area += (x - last_x) * (y + last_y) / 2;
+        last_x = x;
+        last_y = y;
+        if (k == N) break;
+    }
+    assert_int_equal(got.n, n + 1);
+    assert_int_equal(evaluations, n + 1);
+    assert_null(v.why);
+    assert_true(fabs(v.value - area) < 2e-5);
+}
+
+static void curves_have_their_closed_form(void **state) {
+    (void)state;
+    const why_metric *const metrics[] = {&why_metric_deletion, &why_metric_insertion};
+    for (int m = 0; m < 2; m++) {
+        check_curve(&(struct job){.metric = metrics[m]}, m ? "gaussian(k=11,sigma=5)" : "zero", W); /* the defaults */
+        check_curve(&(struct job){.metric = metrics[m], .fill = "mean", .step = "37"}, "mean", 37);  /* an uneven last step */
+        check_curve(&(struct job){.metric = metrics[m], .fill = "black", .step = "100000"}, "black", N);
+        check_curve(&(struct job){.metric = metrics[m], .fill = "mean", .output = WHY_LOGIT}, "mean", W);
+    }
+    check_curve(&(struct job){.metric = &why_metric_deletion, .step = "1"}, "zero", 1); /* more points than are run at once */
+}
+
+/* Most-relevant-first by signed value: an explanation that *is* the contribution to the logit gives the lowest deletion
+ * curve of all orders, its negative the highest. */
+static void the_true_contributions_win(void **state) {
+    (void)state;
+    float fill[3 * N], *saved = b.e.map, truth[N];
+    const struct job j = {.metric = &why_metric_deletion, .fill = "mean", .output = WHY_LOGIT};
+    fill_of("mean", fill);
+    for (int i = 0; i < N; i++) {
+        truth[i] = 0;
+        for (int k = i; k < 3 * N; k += N) truth[i] += b.weight[CLASS * 3 * N + k] * (b.x[k] - fill[k]);
+    }
+    double other = run(&j, NULL, NULL).value;
+    b.e.map = truth;
+    double best = run(&j, NULL, NULL).value;
+    for (int i = 0; i < N; i++) truth[i] = -truth[i];
+    double worst = run(&j, NULL, NULL).value;
+    b.e.map = saved;
+    assert_true(best < other && other < worst);
+}
+
+static void ties_are_broken_by_the_stream(void **state) {
+    (void)state;
+    float *saved = b.e.map, zero[N] = {0};
+    struct points first, again, other;
+    b.e.map = zero;
+    double v = run(&(struct job){.metric = &why_metric_deletion, .use = "a"}, &first, NULL).value;
+    assert_true(run(&(struct job){.metric = &why_metric_deletion, .use = "a"}, &again, NULL).value == v);
+    run(&(struct job){.metric = &why_metric_deletion, .use = "b"}, &other, NULL);
+    b.e.map = saved;
+    assert_memory_equal(first.y, again.y, (size_t)first.n * sizeof *first.y);
+    assert_memory_not_equal(first.y, other.y, (size_t)first.n * sizeof *first.y);
+    assert_true(first.y[0] == other.y[0] && first.y[first.n - 1] == other.y[other.n - 1]);
+}
+
+static void deletion_and_insertion_meet(void **state) {
+    (void)state;
+    struct points deleted, inserted;
+    run(&(struct job){.metric = &why_metric_deletion, .fill = "mean"}, &deleted, NULL);
+    run(&(struct job){.metric = &why_metric_insertion, .fill = "mean"}, &inserted, NULL);
+    assert_true(deleted.y[0] == inserted.y[inserted.n - 1]);
+    assert_true(deleted.y[deleted.n - 1] == inserted.y[0]);
+}
+
+/* ---------------------------------------------------------------- image x map */
+static void drops_have_their_closed_form(void **state) {
+    (void)state;
+    static const char *const fills[] = {NULL, "black", "mean"};
+    for (int f = 0; f < 3; f++) {
+        float fill[3 * N];
+        double share[N], whole[N], top = 0;
+        fill_of(fills[f] ? fills[f] : "zero", fill);
+        for (int i = 0; i < N; i++) top = (double)b.e.map[i] > top ? (double)b.e.map[i] : top;
+        for (int i = 0; i < N; i++) share[i] = b.e.map[i] > 0 ? (double)b.e.map[i] / top : 0, whole[i] = 1;
+        double y = expected_score(whole, fill, WHY_PROBABILITY), o = expected_score(share, fill, WHY_PROBABILITY);
+        why_value drop = run(&(struct job){.metric = &why_metric_average_drop, .fill = fills[f]}, NULL, NULL);
+        why_value rise = run(&(struct job){.metric = &why_metric_increase, .fill = fills[f]}, NULL, NULL);
+        assert_true(fabs(y - o) > 1e-3); /* else the test shows nothing */
+        assert_true(drop.why == NULL && fabs(drop.value - (y > o ? (y - o) / y : 0)) < 1e-4);
+        assert_true(rise.why == NULL && rise.value == (o > y));
+    }
+}
+
+/* A map that shows only what speaks for the class raises the score; one that shows the rest lowers it. */
+static void both_signs_of_the_drop_occur(void **state) {
+    (void)state;
+    float fill[3 * N], *saved = b.e.map, map[N];
+    fill_of("zero", fill);
+    for (int sign = -1; sign <= 1; sign += 2) {
+        for (int i = 0; i < N; i++) {
+            double c = 0;
+            for (int k = i; k < 3 * N; k += N) c += (double)b.weight[CLASS * 3 * N + k] * ((double)b.x[k] - (double)fill[k]);
+            map[i] = c * sign > 0;
+        }
+        b.e.map = map;
+        why_value drop = run(&(struct job){.metric = &why_metric_average_drop}, NULL, NULL);
+        why_value rise = run(&(struct job){.metric = &why_metric_increase}, NULL, NULL);
+        b.e.map = saved;
+        assert_true(rise.value == (sign > 0));
+        assert_true(sign > 0 ? drop.value == 0 : drop.value > 0.05);
+    }
+}
+
+static void a_score_near_zero_has_no_drop(void **state) {
+    (void)state;
+    const float *logits;
+    assert_int_equal(why_evaluator_original(b.ev, &logits), WHY_OK);
+    int losing = 0; /* a class with a negative logit: as a logit score it is below every threshold */
+    for (int c = 0; c < CLASSES; c++)
+        if (logits[c] < 0) losing = c;
+    assert_true(logits[losing] < 0);
+    why_value v;
+    why_score_input in = {.subject = b.subject, .class_index = losing, .output = WHY_LOGIT, .explanation = &b.e};
+    assert_int_equal(why_metric_average_drop.score(&in, NULL, &v), WHY_OK);
+    assert_string_equal(v.why, "score of the whole image below 1e-4");
+    assert_int_equal(why_metric_increase.score(&in, NULL, &v), WHY_OK);
+    assert_non_null(v.why);
+}
+
+/* ---------------------------------------------------------------- errors */
+static void misuse_is_an_error(void **state) {
+    (void)state;
+    float small[4] = {0};
+    why_explanation e = {.h = 2, .w = 2, .map = small};
+    why_score_input in = {.subject = b.subject, .class_index = CLASS, .explanation = &e};
+    why_value v;
+    why_params *p;
+    assert_int_equal(why_params_create(why_metric_deletion.params, &p), WHY_OK);
+    assert_int_equal(why_metric_deletion.score(&in, p, &v), WHY_EBUG);
+    assert_int_equal(why_metric_average_drop.score(&in, NULL, &v), WHY_EBUG);
+    in.explanation = &b.e;
+    in.fill = "plaid";
+    assert_int_equal(why_metric_deletion.score(&in, p, &v), WHY_EARG);
+    assert_int_equal(why_metric_increase.score(&in, NULL, &v), WHY_EARG);
+    why_params_destroy(&p);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(curves_have_their_closed_form),
+        cmocka_unit_test(the_true_contributions_win),
+        cmocka_unit_test(ties_are_broken_by_the_stream),
+        cmocka_unit_test(deletion_and_insertion_meet),
+        cmocka_unit_test(drops_have_their_closed_form),
+        cmocka_unit_test(both_signs_of_the_drop_occur),
+        cmocka_unit_test(a_score_near_zero_has_no_drop),
+        cmocka_unit_test(misuse_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

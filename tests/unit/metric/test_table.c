@@ -1,0 +1,71 @@
+/* The table as job files, plans and the database read it. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "whypix/metric.h"
+
+static void every_line_is_complete(void **state) {
+    (void)state;
+    for (const why_metric *const *i = why_metrics; *i; i++) {
+        const why_metric *m = *i;
+        assert_true(m->name[0] && m->help[0] && m->source[0]);
+        assert_ptr_equal(why_metric_find(m->name), m); /* so names are unique */
+        assert_true((m->kind == WHY_PAIR) == (m->pair != NULL));
+        assert_true((m->kind == WHY_SCORE) == (m->score != NULL));
+        assert_true(m->lo <= m->hi);
+        assert_true(((m->flags & WHY_METRIC_FILL) != 0) == (m->fill != NULL));
+        assert_true(!(m->flags & WHY_METRIC_CURVE) || m->evaluations);
+        assert_true(m->kind == WHY_SCORE || m->better == WHY_BETTER_NONE); /* to agree is not to be right */
+    }
+}
+
+static void parameters_and_fills_are_valid(void **state) {
+    (void)state;
+    for (const why_metric *const *i = why_metrics; *i; i++) {
+        why_params *p;
+        char *fill;
+        if (why_params_create((*i)->params, &p)) fail_msg("%s: %s", (*i)->name, why_error_text());
+        assert_true(!(*i)->list || why_params_has(p, (*i)->list));
+        why_params_destroy(&p);
+        if (!(*i)->fill) continue;
+        if (why_fill_canonical((*i)->fill, &fill)) fail_msg("%s: %s", (*i)->name, why_error_text());
+        assert_string_equal(fill, (*i)->fill); /* the default is canonical already */
+        free(fill);
+    }
+}
+
+static void the_names_that_jobs_use(void **state) {
+    (void)state;
+    static const char *const names[] = {"pearson", "spearman", "soft_iou", "soft_iou_mean", "mask_iou", "topk_iou", "deletion", "insertion",
+                                        "average_drop", "increase", "sparsity", "gini", "mask_iou_area", "pointing_game"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!why_metric_find(names[i])) fail_msg("no metric '%s'", names[i]);
+    assert_null(why_metric_find("pears"));
+    assert_null(why_metric_find(""));
+}
+
+static void curves_say_what_they_cost(void **state) {
+    (void)state;
+    why_params *p;
+    assert_int_equal(why_params_create(why_metric_find("deletion")->params, &p), WHY_OK);
+    assert_int_equal(why_metric_find("deletion")->evaluations(p, 224, 224), 225);
+    assert_int_equal(why_params_set(p, "step", "1000"), WHY_OK);
+    assert_int_equal(why_metric_find("insertion")->evaluations(p, 224, 224), 52); /* 51 steps, the last one shorter */
+    why_params_destroy(&p);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_line_is_complete),
+        cmocka_unit_test(parameters_and_fills_are_valid),
+        cmocka_unit_test(the_names_that_jobs_use),
+        cmocka_unit_test(curves_say_what_they_cost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
