@@ -43,7 +43,8 @@ static uint8_t draw_pixel(const synth_scene *s, unsigned shown, int size, int ro
     for (int i = 0; i < SUB * SUB; i++) {
         double x = (column + (i % SUB + .5) / SUB) / size, y = (row + (i / SUB + .5) / SUB) / size, colour[3];
         why_synth_part part = why_synth_scene_at(s, shown, x, y, colour);
-        bool object = part == WHY_SYNTH_OBJECT, behind = part > WHY_SYNTH_OBJECT && shown >> WHY_SYNTH_OBJECT & 1 && why_synth_on_object(s, x, y);
+        bool object = part == WHY_SYNTH_OBJECT, covered = part > WHY_SYNTH_OBJECT && shown >> WHY_SYNTH_OBJECT & 1;
+        bool behind = covered && why_synth_on_object(s, x, y);
         count[part]++;
         t->object += object || behind;
         t->hidden += behind;
