@@ -1,0 +1,176 @@
+/* MaxPool, AveragePool and the global maximum. (The global average is a reduction: reduce.c.) */
+#include <math.h>
+
+#include "nn/ops.h"
+
+struct pool {
+    why_window win;
+    bool count_include_pad;
+};
+
+/* ---------------------------------------------------------------- build */
+static why_status build_window(const why_builder *b, why_node *node, why_shape *out, bool average) {
+    const why_value *x;
+    struct pool *p;
+    const int64_t *kernel;
+    size_t n;
+    WHY_TRY(why_input(b, 0, &x));
+    WHY_TRY(why_take(b, 1, sizeof *p, &p));
+    WHY_TRY(why_attr_ints(b, "kernel_shape", &kernel, &n));
+    if (n != 2) return why_fail(n ? WHY_EUNSUPPORTED : WHY_EFORMAT, "kernel_shape has %zu entries, want 2", n);
+    WHY_TRY(why_window_build(b, &x->shape, kernel, why_attr_int(b, "ceil_mode", 0) != 0, &p->win));
+    p->count_include_pad = average && why_attr_int(b, "count_include_pad", 0) != 0;
+    *out = (why_shape){4, {1, x->shape.dim[1], p->win.oh, p->win.ow}};
+    node->attr = p;
+    return WHY_OK;
+}
+
+static why_status build_max(const why_builder *b, why_node *node, why_shape *out) { return build_window(b, node, out, false); }
+static why_status build_average(const why_builder *b, why_node *node, why_shape *out) { return build_window(b, node, out, true); }
+
+static why_status build_global(const why_builder *b, why_node *node, why_shape *out) {
+    const why_value *x;
+    struct pool *p;
+    WHY_TRY(why_input(b, 0, &x));
+    if (x->shape.rank != 4) return why_fail(WHY_EUNSUPPORTED, "input has %d dimensions, want 4", x->shape.rank);
+    WHY_TRY(why_take(b, 1, sizeof *p, &p));
+    int h = (int)x->shape.dim[2], w = (int)x->shape.dim[3];
+    p->win = (why_window){.channels = (int)x->shape.dim[1], .ih = h, .iw = w, .oh = 1, .ow = 1, .kh = h, .kw = w, .sh = 1, .sw = 1, .dh = 1, .dw = 1};
+    *out = (why_shape){4, {1, x->shape.dim[1], 1, 1}};
+    node->attr = p;
+    return WHY_OK;
+}
+
+/* ---------------------------------------------------------------- one window */
+struct taps {
+    int y0, x0;         /* of the window's first tap, may lie outside */
+    int ky0, ky1, kx0, kx1; /* taps inside the picture */
+};
+
+static struct taps taps_of(const why_window *w, int oy, int ox) {
+    struct taps t = {.y0 = oy * w->sh - w->pt, .x0 = ox * w->sw - w->pl};
+    why_window_span(t.y0, w->kh, w->dh, w->ih, &t.ky0, &t.ky1);
+    why_window_span(t.x0, w->kw, w->dw, w->iw, &t.kx0, &t.kx1);
+    return t;
+}
+
+/* Place of the first maximum in window order, as PyTorch; NaN counts as larger than anything. -1: no tap inside. */
+static int64_t place_of_max(const why_window *w, const float *x, const struct taps *t) {
+    int64_t best = -1;
+    for (int ky = t->ky0; ky < t->ky1; ky++)
+        for (int kx = t->kx0; kx < t->kx1; kx++) {
+            int64_t at = (int64_t)(t->y0 + ky * w->dh) * w->iw + t->x0 + kx * w->dw;
+            if (best < 0 || x[at] > x[best] || (isnan(x[at]) && !isnan(x[best]))) best = at;
+        }
+    return best;
+}
+
+static float average(const why_window *w, const float *x, const struct taps *t, float inverse) {
+    float sum = 0;
+    for (int ky = t->ky0; ky < t->ky1; ky++)
+        for (int kx = t->kx0; kx < t->kx1; kx++) sum += x[(int64_t)(t->y0 + ky * w->dh) * w->iw + t->x0 + kx * w->dw];
+    return sum * inverse;
+}
+
+/* Padding counts when the file says so, except what ceil_mode adds beyond it. */
+static float inverse_count(const struct pool *p, const struct taps *t) {
+    const why_window *w = &p->win;
+    int n = (t->ky1 - t->ky0) * (t->kx1 - t->kx0);
+    if (p->count_include_pad) {
+        int ky0, ky1, kx0, kx1;
+        why_window_span(t->y0 + w->pt, w->kh, w->dh, w->ih + w->pt + w->pb, &ky0, &ky1);
+        why_window_span(t->x0 + w->pl, w->kw, w->dw, w->iw + w->pl + w->pr, &kx0, &kx1);
+        n = (ky1 - ky0) * (kx1 - kx0);
+    }
+    return n > 0 ? 1.0f / (float)n : 0.0f;
+}
+
+/* ---------------------------------------------------------------- pieces: some planes each */
+static int64_t in_plane(const why_window *w) { return (int64_t)w->ih * w->iw; }
+
+static int pieces(const why_node *node) {
+    const struct pool *p = node->attr;
+    return why_plane_pieces(p->win.channels, in_plane(&p->win));
+}
+
+static void max_forward(const why_call *r, int image, int piece, int thread) {
+    (void)thread;
+    const why_window *w = &((const struct pool *)r->node->attr)->win;
+    int64_t from, to;
+    why_plane_piece(w->channels, in_plane(w), piece, &from, &to);
+    float *y = r->out + image * r->node->size_out + from * w->oh * w->ow;
+    for (int64_t c = from; c < to; c++) {
+        const float *x = r->in[0] + image * r->node->size_in[0] + c * in_plane(w);
+        for (int oy = 0; oy < w->oh; oy++)
+            for (int ox = 0; ox < w->ow; ox++) {
+                struct taps t = taps_of(w, oy, ox);
+                int64_t at = place_of_max(w, x, &t);
+                *y++ = at < 0 ? -INFINITY : x[at];
+            }
+    }
+}
+
+static void max_backward(const why_call *r, int image, int piece, int thread) {
+    (void)thread;
+    const why_window *w = &((const struct pool *)r->node->attr)->win;
+    int64_t from, to;
+    why_plane_piece(w->channels, in_plane(w), piece, &from, &to);
+    const float *dy = r->grad_out + image * r->node->size_out + from * w->oh * w->ow;
+    for (int64_t c = from; c < to; c++) {
+        int64_t plane = image * r->node->size_in[0] + c * in_plane(w);
+        for (int oy = 0; oy < w->oh; oy++)
+            for (int ox = 0; ox < w->ow; ox++, dy++) {
+                struct taps t = taps_of(w, oy, ox);
+                int64_t at = place_of_max(w, r->in[0] + plane, &t);
+                if (at >= 0) r->grad_in[0][plane + at] += *dy;
+            }
+    }
+}
+
+static void average_forward(const why_call *r, int image, int piece, int thread) {
+    (void)thread;
+    const struct pool *p = r->node->attr;
+    const why_window *w = &p->win;
+    int64_t from, to;
+    why_plane_piece(w->channels, in_plane(w), piece, &from, &to);
+    float *y = r->out + image * r->node->size_out + from * w->oh * w->ow;
+    for (int64_t c = from; c < to; c++) {
+        const float *x = r->in[0] + image * r->node->size_in[0] + c * in_plane(w);
+        for (int oy = 0; oy < w->oh; oy++)
+            for (int ox = 0; ox < w->ow; ox++) {
+                struct taps t = taps_of(w, oy, ox);
+                *y++ = average(w, x, &t, inverse_count(p, &t));
+            }
+    }
+}
+
+static void average_backward(const why_call *r, int image, int piece, int thread) {
+    (void)thread;
+    const struct pool *p = r->node->attr;
+    const why_window *w = &p->win;
+    int64_t from, to;
+    why_plane_piece(w->channels, in_plane(w), piece, &from, &to);
+    const float *dy = r->grad_out + image * r->node->size_out + from * w->oh * w->ow;
+    for (int64_t c = from; c < to; c++) {
+        float *dx = r->grad_in[0] + image * r->node->size_in[0] + c * in_plane(w);
+        for (int oy = 0; oy < w->oh; oy++)
+            for (int ox = 0; ox < w->ow; ox++, dy++) {
+                struct taps t = taps_of(w, oy, ox);
+                float share = *dy * inverse_count(p, &t);
+                for (int ky = t.ky0; ky < t.ky1; ky++)
+                    for (int kx = t.kx0; kx < t.kx1; kx++) dx[(int64_t)(t.y0 + ky * w->dh) * w->iw + t.x0 + kx * w->dw] += share;
+            }
+    }
+}
+
+#define MAXIMUM .pieces = pieces, .forward = max_forward, .back_pieces = pieces, .backward = {max_backward}, .flags = WHY_NEEDS_INPUT | WHY_POOLS
+
+const why_op why_op_max_pool = {.name = "MaxPool", .build = build_max, MAXIMUM};
+const why_op why_op_global_max_pool = {.name = "GlobalMaxPool", .build = build_global, MAXIMUM};
+const why_op why_op_average_pool = {.name = "AveragePool",
+                                    .build = build_average,
+                                    .flags = WHY_POOLS,
+                                    .pieces = pieces,
+                                    .forward = average_forward,
+                                    .back_pieces = pieces,
+                                    .backward = {average_backward}};

@@ -1,0 +1,44 @@
+/* What a session runs and where its tensors live: a function of the model, the batch size and the names that are kept. */
+#ifndef WHYPIX_NN_PLAN_H
+#define WHYPIX_NN_PLAN_H
+
+#include "nn/graph.h"
+#include "nn/ops.h"
+
+typedef struct why_step {
+    int node, out;   /* `out` is the clamp's output when one is fused behind */
+    why_clamp clamp;
+    int pieces;
+} why_step;
+
+typedef struct why_back_step {
+    int node, pieces;
+    bool *first;     /* per input: this is the first gradient that arrives there, so it starts from zero */
+} why_back_step;
+
+/* Memory of one value. Views share the memory of what they view (`root`). */
+typedef struct why_slot {
+    int root;
+    bool kept;              /* readable after forward */
+    bool target;            /* its gradient is readable after backward */
+    bool wants_gradient;    /* lies between a target and the logits */
+    int64_t at, grad_at;    /* in floats; -1: not in memory */
+} why_slot;
+
+typedef struct why_session_plan {
+    int max_batch;
+    why_slot *slots;        /* per value of the graph */
+    why_step *steps;
+    int n_steps;
+    why_back_step *back;
+    int n_back, max_inputs;
+    int64_t floats;         /* of the one block that holds all tensors */
+    size_t scratch;         /* floats per thread */
+    why_arena *arena;
+} why_session_plan;
+
+why_status why_session_plan_create(const why_model *m, int max_batch, const int *keep, int n_keep, const int *grad, int n_grad,
+                                   why_session_plan **out) WHY_MUST_USE;
+void why_session_plan_destroy(why_session_plan **p);
+
+#endif

@@ -1,2 +1,0 @@
-/* The nn room is being laid. */
-typedef int why_nn_room;
