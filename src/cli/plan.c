@@ -48,7 +48,8 @@ static why_status print_models(const why_plan *p) {
         put_count(parameters, (double)info->parameters, 1e3);
         put_count(macs, (double)info->macs, 1e3);
         snprintf(sha, sizeof sha, "%.12s", info->sha256);
-        st = why_text_table_add(t, (const char *const[]){p->models[i].name, input, classes, parameters, macs, p->models[i].preprocess.name, sha});
+        st = why_text_table_add(
+            t, (const char *const[]){p->models[i].name, input, classes, parameters, macs, p->models[i].preprocess.name, sha});
     }
     if (!st) st = why_text_table_print(t, "models", WHY_FORMAT_TEXT, stdout);
     why_text_table_destroy(&t);
@@ -69,7 +70,8 @@ static why_status print_methods(const why_plan *p) {
     for (int i = 0; !st && i < p->n_methods; i++) {
         char cells[16];
         snprintf(cells, sizeof cells, "%d", cells_of(p, i));
-        st = why_text_table_add(t, (const char *const[]){p->methods[i].name, p->methods[i].explainer->name, cells, p->methods[i].canonical});
+        st =
+            why_text_table_add(t, (const char *const[]){p->methods[i].name, p->methods[i].explainer->name, cells, p->methods[i].canonical});
     }
     if (!st) st = why_text_table_print(t, "methods", WHY_FORMAT_TEXT, stdout);
     why_text_table_destroy(&t);
@@ -84,7 +86,8 @@ static why_status print_metrics(const why_plan *p) {
     why_status st = WHY_OK;
     for (int i = 0; !st && i < p->n_metrics; i++) {
         const why_plan_metric *m = &p->metrics[i];
-        st = why_text_table_add(t, (const char *const[]){m->metric->name, m->metric->kind == WHY_PAIR ? "agreement" : "score", m->policy_text, m->grid_text, m->canonical});
+        st = why_text_table_add(t, (const char *const[]){m->metric->name, m->metric->kind == WHY_PAIR ? "agreement" : "score",
+                                                         m->policy_text, m->grid_text, m->canonical});
     }
     if (!st) st = why_text_table_print(t, "metrics", WHY_FORMAT_TEXT, stdout);
     why_text_table_destroy(&t);
@@ -160,11 +163,13 @@ static why_status print_json(const why_plan *p) {
     why_plan_cost_of(p, &c);
     why_buf_text(&b, "{\"name\":");
     why_buf_json(&b, p->name);
-    why_buf_printf(&b, ",\"uid\":\"%s\",\"plan\":\"%s\",\"images\":%d,\"models\":%d,\"methods\":%d,\"cells\":%d,\"pairs\":%d,\"metrics\":%d", p->uid, p->sha, p->n_images,
-                   p->n_models, p->n_methods, p->n_cells, p->n_pairs, p->n_metrics);
-    why_buf_printf(&b, ",\"per_image\":{\"explanations\":%lld,\"agreement_rows\":%lld,\"score_rows\":%lld,\"curve_points\":%lld", (long long)c.explanations,
-                   (long long)c.pairs, (long long)c.scores, (long long)c.curve_points);
-    why_buf_printf(&b, ",\"forwards\":%lld,\"forwards_shared\":%lld,\"bytes\":%lld,\"macs\":", (long long)c.forwards, (long long)c.shared_forwards, (long long)c.bytes);
+    why_buf_printf(&b,
+                   ",\"uid\":\"%s\",\"plan\":\"%s\",\"images\":%d,\"models\":%d,\"methods\":%d,\"cells\":%d,\"pairs\":%d,\"metrics\":%d",
+                   p->uid, p->sha, p->n_images, p->n_models, p->n_methods, p->n_cells, p->n_pairs, p->n_metrics);
+    why_buf_printf(&b, ",\"per_image\":{\"explanations\":%lld,\"agreement_rows\":%lld,\"score_rows\":%lld,\"curve_points\":%lld",
+                   (long long)c.explanations, (long long)c.pairs, (long long)c.scores, (long long)c.curve_points);
+    why_buf_printf(&b, ",\"forwards\":%lld,\"forwards_shared\":%lld,\"bytes\":%lld,\"macs\":", (long long)c.forwards,
+                   (long long)c.shared_forwards, (long long)c.bytes);
     why_buf_number(&b, c.macs);
     why_buf_text(&b, "},\"database\":");
     why_buf_json(&b, p->database);

@@ -115,7 +115,9 @@ static why_status read_model_name(why_job *job, void *into, const why_node *v) {
     return why_want_text(v, "model name", &((why_job_model *)into)->name);
 }
 
-static why_status read_model_file(why_job *job, void *into, const why_node *v) { return why_want_input(job, v, "model file", &((why_job_model *)into)->file); }
+static why_status read_model_file(why_job *job, void *into, const why_node *v) {
+    return why_want_input(job, v, "model file", &((why_job_model *)into)->file);
+}
 
 static why_status read_model_fit(why_job *job, void *into, const why_node *v) { return read_fit(job, &((why_job_model *)into)->fit, v); }
 
@@ -173,12 +175,18 @@ static why_status unknown_preset(const why_node *v) {
     while (names[n]) n++;
     const char *nearest = why_nearest(v->text, names, n);
     if (nearest) return why_at(v, "preprocess: preset '%s' is unknown; did you mean '%s'?", v->text, nearest);
-    return why_at(v, "preprocess: preset '%s' is unknown; there are torchvision, caffe, tf, half, none, or a mapping {divisor, mean, std, channels}", v->text);
+    return why_at(
+        v, "preprocess: preset '%s' is unknown; there are torchvision, caffe, tf, half, none, or a mapping {divisor, mean, std, channels}",
+        v->text);
 }
 
 static why_status read_preprocess(why_job *job, void *into, const why_node *v) {
-    static const why_key keys[] = {{"divisor", read_divisor, false}, {"scale", read_scale, false},           {"mean", read_mean, false},
-                                   {"std", read_std, false},         {"channels", read_channel_order, false}, {0}};
+    static const why_key keys[] = {{"divisor", read_divisor, false},
+                                   {"scale", read_scale, false},
+                                   {"mean", read_mean, false},
+                                   {"std", read_std, false},
+                                   {"channels", read_channel_order, false},
+                                   {0}};
     why_preprocess *p = &((why_job_model *)into)->preprocess;
     if (v->kind == WHY_NODE_SCALAR) {
         const why_preprocess *preset = why_preprocess_find(v->text);
@@ -192,8 +200,11 @@ static why_status read_preprocess(why_job *job, void *into, const why_node *v) {
 }
 
 static why_status read_model(why_job *job, const why_node *v, int index) {
-    static const why_key keys[] = {
-        {"name", read_model_name, true}, {"file", read_model_file, true}, {"preprocess", read_preprocess, true}, {"fit", read_model_fit, false}, {0}};
+    static const why_key keys[] = {{"name", read_model_name, true},
+                                   {"file", read_model_file, true},
+                                   {"preprocess", read_preprocess, true},
+                                   {"fit", read_model_fit, false},
+                                   {0}};
     why_job_model *m = &job->models[index];
     *m = (why_job_model){.at = v, .fit = job->fit};
     WHY_TRY(why_read_keys(job, m, v, "models", keys));
@@ -206,7 +217,7 @@ static why_status read_models(why_job *job, void *into, const why_node *v) {
     (void)into;
     WHY_TRY(why_want_kind(v, WHY_NODE_LIST, "models"));
     if (v->n == 0) return why_at(v, "models: the list is empty");
-    WHY_TRY(why_take(job->arena, (size_t)v->n, sizeof *job->models, &job->models));
+    WHY_TRY(why_arena_array(job->arena, (size_t)v->n, sizeof *job->models, &job->models));
     job->n_models = v->n;
     for (int i = 0; i < v->n; i++) WHY_TRY(read_model(job, v->entry[i].value, i));
     return WHY_OK;
@@ -247,7 +258,7 @@ static why_status read_targets(why_job *job, void *into, const why_node *v) {
     (void)into;
     WHY_TRY(why_want_kind(v, WHY_NODE_LIST, "targets"));
     if (v->n == 0) return why_at(v, "targets: the list is empty");
-    WHY_TRY(why_take(job->arena, (size_t)v->n * MAX_TOP, sizeof *job->targets, &job->targets));
+    WHY_TRY(why_arena_array(job->arena, (size_t)v->n * MAX_TOP, sizeof *job->targets, &job->targets));
     for (int i = 0; i < v->n; i++) WHY_TRY(read_target(job, v->entry[i].value));
     return WHY_OK;
 }
@@ -262,7 +273,8 @@ static why_status read_maps(why_job *job, void *into, const why_node *v) {
     (void)into;
     int i;
     WHY_TRY(why_want_choice(v, "maps", "none|directory|archive", &i));
-    if (i == 2) return why_at(v, "maps: 'archive' is not built yet; 'directory' writes one .npy per map, 'none' keeps the 14x14 thumbs only");
+    if (i == 2)
+        return why_at(v, "maps: 'archive' is not built yet; 'directory' writes one .npy per map, 'none' keeps the 14x14 thumbs only");
     job->maps = i == 1;
     return WHY_OK;
 }
@@ -330,9 +342,9 @@ static why_status read_on_bad_image(why_job *job, void *into, const why_node *v)
 }
 
 static why_status read_run(why_job *job, void *into, const why_node *v) {
-    static const why_key keys[] = {{"threads", read_threads, false},           {"precision", read_precision, false},
-                                   {"shard", read_shard, false},               {"batch", read_batch, false},
-                                   {"on_bad_image", read_on_bad_image, false}, {0}};
+    static const why_key keys[] = {
+        {"threads", read_threads, false}, {"precision", read_precision, false},       {"shard", read_shard, false},
+        {"batch", read_batch, false},     {"on_bad_image", read_on_bad_image, false}, {0}};
     return why_read_keys(job, into, v, "run", keys);
 }
 

@@ -70,8 +70,8 @@ why_status why_want_choice(const why_node *node, const char *what, const char *c
 why_status why_want_input(why_job *job, const why_node *node, const char *what, const char **out) WHY_MUST_USE;
 why_status why_want_path(why_arena *arena, const why_node *node, const char *what, const char **out) WHY_MUST_USE;
 /* Copy a heap text into the arena and free it. */
-why_status why_adopt(why_arena *arena, char *text, const char **out) WHY_MUST_USE;
-why_status why_take(why_arena *arena, size_t count, size_t size, void *out_pointer) WHY_MUST_USE;
+why_status why_arena_adopt(why_arena *arena, char *text, const char **out) WHY_MUST_USE;
+why_status why_arena_array(why_arena *arena, size_t count, size_t size, void *out_pointer) WHY_MUST_USE;
 
 /* ---------------------------------------------------------------- the job */
 typedef struct why_job_fit {
@@ -90,12 +90,12 @@ typedef struct why_job_method {
     const why_node *at;
     const char *name, *base; /* base: the key under `methods:`; name adds the matrix point: "lime[segmenter=slic]" */
     const why_explainer *explainer;
-    why_params *params;      /* owned by the job until the plan takes it */
+    why_params *params; /* owned by the job until the plan takes it */
     why_output output;
     bool control;
     const char **axis, **axis_value; /* the matrix point: "lime.segmenter" and its value */
     int n_axes;
-    int repeats;             /* >= 1 */
+    int repeats; /* >= 1 */
     int64_t *budgets;
     int n_budgets;
 } why_job_method;
@@ -123,9 +123,9 @@ typedef struct why_job_name_pair {
 } why_job_name_pair;
 
 struct why_job {
-    why_arena *arena;       /* borrowed: owns every text and array of the job */
+    why_arena *arena; /* borrowed: owns every text and array of the job */
     const char *file;
-    why_node *root;         /* after extends, in canonical key order, without `extends` */
+    why_node *root; /* after extends, in canonical key order, without `extends` */
     const char *name;
     uint64_t seed;
 
@@ -172,11 +172,11 @@ void why_job_clear(why_job *job);
 bool why_job_excludes(const why_job *job, const char *model, const why_job_method *method, const char *target);
 
 /* Parts of why_job_read. */
-why_status why_job_merge(why_arena *arena, const char *file, why_node **root) WHY_MUST_USE;      /* job_merge.c */
-why_status why_job_read_methods(why_job *job) WHY_MUST_USE;                                      /* job_methods.c */
-why_status why_job_read_matrix(why_job *job) WHY_MUST_USE;                                       /* job_matrix.c */
-why_status why_job_read_repeats(why_job *job) WHY_MUST_USE;                                      /* job_methods.c */
+why_status why_job_merge(why_arena *arena, const char *file, why_node **root) WHY_MUST_USE;         /* job_merge.c */
+why_status why_job_read_methods(why_job *job) WHY_MUST_USE;                                         /* job_methods.c */
+why_status why_job_read_matrix(why_job *job) WHY_MUST_USE;                                          /* job_matrix.c */
+why_status why_job_read_repeats(why_job *job) WHY_MUST_USE;                                         /* job_methods.c */
 why_status why_job_method_create(why_job *job, const why_node *at, why_job_method *m) WHY_MUST_USE; /* job_methods.c */
-why_key_fn why_job_read_agreement, why_job_read_scores, why_job_read_fills;                      /* job_metrics.c */
+why_key_fn why_job_read_agreement, why_job_read_scores, why_job_read_fills;                         /* job_metrics.c */
 
 #endif

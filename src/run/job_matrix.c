@@ -37,7 +37,7 @@ static int find_model(const why_job *job, const char *name) {
 
 static why_status choose_models(why_job *job, const why_node *names) {
     why_job_model *chosen;
-    WHY_TRY(why_take(job->arena, (size_t)names->n, sizeof *chosen, &chosen));
+    WHY_TRY(why_arena_array(job->arena, (size_t)names->n, sizeof *chosen, &chosen));
     for (int i = 0; i < names->n; i++) {
         const why_node *v = names->entry[i].value;
         int m = find_model(job, v->text);
@@ -54,9 +54,9 @@ static why_status choose_models(why_job *job, const why_node *names) {
 /* ---------------------------------------------------------------- methods */
 static why_status point_node(why_job *job, const why_job_method *base, const struct axes *axes, const int *at, why_node **out) {
     why_node *node;
-    WHY_TRY(why_take(job->arena, 1, sizeof *node, &node));
+    WHY_TRY(why_arena_array(job->arena, 1, sizeof *node, &node));
     *node = *base->at;
-    WHY_TRY(why_take(job->arena, (size_t)(node->n + axes->n), sizeof *node->entry, &node->entry));
+    WHY_TRY(why_arena_array(job->arena, (size_t)(node->n + axes->n), sizeof *node->entry, &node->entry));
     memcpy(node->entry, base->at->entry, (size_t)node->n * sizeof *node->entry);
     for (int a = 0; a < axes->n; a++) {
         why_entry e = *axes->axis[a];
@@ -75,8 +75,8 @@ static why_status point_node(why_job *job, const why_job_method *base, const str
 static why_status name_point(why_job *job, const struct axes *axes, const int *at, why_job_method *m) {
     why_buf b = {0};
     char *name;
-    WHY_TRY(why_take(job->arena, (size_t)axes->n, sizeof *m->axis, &m->axis));
-    WHY_TRY(why_take(job->arena, (size_t)axes->n, sizeof *m->axis_value, &m->axis_value));
+    WHY_TRY(why_arena_array(job->arena, (size_t)axes->n, sizeof *m->axis, &m->axis));
+    WHY_TRY(why_arena_array(job->arena, (size_t)axes->n, sizeof *m->axis_value, &m->axis_value));
     m->n_axes = axes->n;
     for (int a = 0; a < axes->n; a++) {
         m->axis[a] = axes->axis[a]->key;
@@ -85,7 +85,7 @@ static why_status name_point(why_job *job, const struct axes *axes, const int *a
     }
     why_buf_text(&b, "]");
     WHY_TRY(why_buf_take(&b, &name));
-    return why_adopt(job->arena, name, &m->name);
+    return why_arena_adopt(job->arena, name, &m->name);
 }
 
 static why_status add_point(why_job *job, const why_job_method *base, const struct axes *axes, const int *at) {
@@ -119,7 +119,7 @@ static why_status find_axes(const why_node *matrix, const why_job_method *m, str
 static why_status expand_methods(why_job *job, const why_node *matrix) {
     why_job_method *old = job->methods;
     int n_old = job->n_methods;
-    why_status st = why_take(job->arena, MAX_POINTS, sizeof *job->methods, &job->methods);
+    why_status st = why_arena_array(job->arena, MAX_POINTS, sizeof *job->methods, &job->methods);
     if (st) job->methods = old;
     if (st) return st;
     job->n_methods = 0;
@@ -155,7 +155,8 @@ static why_status check_exclude(const why_job *job, const why_node *entry) {
         const why_entry *e = &entry->entry[i];
         const char *dot = strchr(e->key, '.');
         WHY_TRY(why_want_kind(e->value, WHY_NODE_SCALAR, e->key));
-        if (!is_axis_of_job(job, e->key)) return why_at_key(e, "exclude: '%s' is not an axis of the matrix, nor models, methods or targets", e->key);
+        if (!is_axis_of_job(job, e->key))
+            return why_at_key(e, "exclude: '%s' is not an axis of the matrix, nor models, methods or targets", e->key);
         if (dot && owner && (strchr(owner, '.') - owner != dot - e->key || strncmp(owner, e->key, (size_t)(dot - e->key)) != 0))
             return why_at_key(e, "exclude: '%s' and '%s' belong to two methods: no cell is both", owner, e->key);
         if (dot) owner = e->key;
@@ -176,7 +177,8 @@ bool why_job_excludes(const why_job *job, const char *model, const why_job_metho
     for (int i = 0; job->exclude && i < job->exclude->n; i++) {
         const why_node *entry = job->exclude->entry[i].value;
         bool all = true;
-        for (int k = 0; k < entry->n && all; k++) all = key_matches(entry->entry[k].key, entry->entry[k].value->text, model, method, target);
+        for (int k = 0; k < entry->n && all; k++)
+            all = key_matches(entry->entry[k].key, entry->entry[k].value->text, model, method, target);
         if (all) return true;
     }
     return false;

@@ -10,7 +10,7 @@ enum { MAX_EXTENDS = 8 };
 
 static why_status put_entry(why_arena *arena, why_node *map, const why_entry *entry) {
     why_entry *grown;
-    WHY_TRY(why_take(arena, (size_t)map->n + 1, sizeof *grown, &grown));
+    WHY_TRY(why_arena_array(arena, (size_t)map->n + 1, sizeof *grown, &grown));
     if (map->n) memcpy(grown, map->entry, (size_t)map->n * sizeof *grown);
     grown[map->n++] = *entry;
     map->entry = grown;
@@ -62,7 +62,8 @@ static void forget_method(why_node *root, const char *method) {
 /* ---------------------------------------------------------------- merging */
 /* null only removes what another file has set; elsewhere it is a value that was forgotten. */
 static why_status want_values(const why_entry *entry) {
-    if (entry->value->kind == WHY_NODE_NULL) return why_at_key(entry, "'%s' has no value, and there is nothing that null could remove", entry->key);
+    if (entry->value->kind == WHY_NODE_NULL)
+        return why_at_key(entry, "'%s' has no value, and there is nothing that null could remove", entry->key);
     for (int i = 0; entry->value->kind == WHY_NODE_MAP && i < entry->value->n; i++) WHY_TRY(want_values(&entry->value->entry[i]));
     return WHY_OK;
 }

@@ -9,7 +9,7 @@ enum { MAX_METHODS = 4096, MAX_REPEATS = 1000 };
 
 /* ---------------------------------------------------------------- one method */
 static why_status find_explainer(const why_node *at, const char *name, bool control, const why_explainer **out) {
-    const char *names[128];
+    const char *names[128] = {0};
     size_t n = 0;
     *out = why_explainer_find(name);
     if (*out && !!((*out)->flags & WHY_CONTROL) == control) return WHY_OK;
@@ -109,7 +109,7 @@ static why_status add_control(why_job *job, const why_node *v) {
 why_status why_job_read_methods(why_job *job) {
     const why_node *methods = why_node_get(job->root, "methods"), *controls = why_node_get(job->root, "controls");
     if (controls) WHY_TRY(why_want_kind(controls, WHY_NODE_LIST, "controls"));
-    WHY_TRY(why_take(job->arena, MAX_METHODS, sizeof *job->methods, &job->methods));
+    WHY_TRY(why_arena_array(job->arena, MAX_METHODS, sizeof *job->methods, &job->methods));
     for (int i = 0; i < methods->n; i++) {
         WHY_TRY(why_want_kind(methods->entry[i].value, WHY_NODE_MAP, "a method"));
         WHY_TRY(add_method(job, methods->entry[i].value, methods->entry[i].key, false));
@@ -120,7 +120,7 @@ why_status why_job_read_methods(why_job *job) {
 
 /* ---------------------------------------------------------------- repeats, budgets */
 static why_status want_method(const why_job *job, const why_entry *e, const char *what) {
-    const char *names[256];
+    const char *names[256] = {0};
     size_t n = 0;
     for (int i = 0; i < job->n_methods; i++) {
         if (strcmp(job->methods[i].base, e->key) == 0) return WHY_OK;
@@ -148,7 +148,8 @@ static why_status set_repeats(why_job *job, const why_entry *e) {
 static why_status check_budget(const why_job_method *m, const why_node *v, int64_t budget) {
     int64_t full = why_params_int(m->params, m->explainer->budget);
     if (budget >= full)
-        return why_at(v, "budgets: %lld is not below method '%s' with %s: %lld", (long long)budget, m->name, m->explainer->budget, (long long)full);
+        return why_at(v, "budgets: %lld is not below method '%s' with %s: %lld", (long long)budget, m->name, m->explainer->budget,
+                      (long long)full);
     why_params *copy;
     char text[32];
     WHY_TRY(why_params_copy(m->params, &copy));
@@ -160,7 +161,7 @@ static why_status check_budget(const why_job_method *m, const why_node *v, int64
 
 static why_status set_method_budgets(why_job *job, why_job_method *m, const why_entry *e) {
     if (!m->explainer->budget) return why_at_key(e, "budgets: '%s' has none (%s)", e->key, m->explainer->name);
-    WHY_TRY(why_take(job->arena, (size_t)e->value->n, sizeof *m->budgets, &m->budgets));
+    WHY_TRY(why_arena_array(job->arena, (size_t)e->value->n, sizeof *m->budgets, &m->budgets));
     for (int i = 0; i < e->value->n; i++) {
         const why_node *v = e->value->entry[i].value;
         WHY_TRY(why_want_int(v, "budgets", 1, INT32_MAX, &m->budgets[i]));

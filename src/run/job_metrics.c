@@ -17,7 +17,7 @@ struct metric_list {
 static const char *kind_name(int kind) { return kind == WHY_PAIR ? "agreement metrics" : "scores"; }
 
 static why_status find_metric(const why_node *at, const char *name, int kind, const why_metric **out) {
-    const char *names[256];
+    const char *names[256] = {0};
     size_t n = 0;
     *out = why_metric_find(name);
     if (*out && (int)(*out)->kind == kind) return WHY_OK;
@@ -35,7 +35,8 @@ static why_status set_from(why_params *p, const char *name, const why_node *v) {
 }
 
 /* One metric with the settings of `settings` (may be NULL), and the list parameter set from `item` (may be NULL). */
-static why_status add_metric(why_job *job, const struct metric_list *list, const why_node *at, const why_metric *metric, const why_node *settings, const why_node *item) {
+static why_status add_metric(why_job *job, const struct metric_list *list, const why_node *at, const why_metric *metric,
+                             const why_node *settings, const why_node *item) {
     (void)job;
     if ((size_t)*list->n == list->capacity) return why_at(at, "%s: more than %zu", kind_name(list->kind), list->capacity);
     why_job_metric *m = &(*list->items)[*list->n];
@@ -50,7 +51,8 @@ static why_status add_metric(why_job *job, const struct metric_list *list, const
     return item ? set_from(m->params, metric->list, item) : WHY_OK;
 }
 
-static why_status add_listed(why_job *job, const struct metric_list *list, const why_metric *metric, const why_node *settings, const why_node *values) {
+static why_status add_listed(why_job *job, const struct metric_list *list, const why_metric *metric, const why_node *settings,
+                             const why_node *values) {
     if (values->n == 0) return why_at(values, "%s: the list is empty", metric->name);
     for (int i = 0; i < values->n; i++) WHY_TRY(add_metric(job, list, values, metric, settings, values->entry[i].value));
     return WHY_OK;
@@ -91,7 +93,8 @@ static why_status check_twice(const struct metric_list *list) {
         if (m->metric != last->metric) continue;
         st = why_params_canonical(m->params, &other);
         if (st) break;
-        if (strcmp(mine, other) == 0) st = why_at(last->at, "%s: '%s' is given twice with the same parameters", kind_name(list->kind), last->metric->name);
+        if (strcmp(mine, other) == 0)
+            st = why_at(last->at, "%s: '%s' is given twice with the same parameters", kind_name(list->kind), last->metric->name);
         free(other);
     }
     free(mine);
@@ -124,14 +127,14 @@ static size_t count_values(const why_node *v) {
 static why_status read_agreement_metrics(why_job *job, void *into, const why_node *v) {
     (void)into;
     struct metric_list list = {&job->agreement, &job->n_agreement, WHY_PAIR, count_values(v)};
-    WHY_TRY(why_take(job->arena, list.capacity, sizeof *job->agreement, &job->agreement));
+    WHY_TRY(why_arena_array(job->arena, list.capacity, sizeof *job->agreement, &job->agreement));
     return read_metrics(job, &list, v);
 }
 
 why_status why_job_read_scores(why_job *job, void *into, const why_node *v) {
     (void)into;
     struct metric_list list = {&job->scores, &job->n_scores, WHY_SCORE, count_values(v)};
-    WHY_TRY(why_take(job->arena, list.capacity, sizeof *job->scores, &job->scores));
+    WHY_TRY(why_arena_array(job->arena, list.capacity, sizeof *job->scores, &job->scores));
     return read_metrics(job, &list, v);
 }
 
@@ -140,14 +143,14 @@ why_status why_job_read_fills(why_job *job, void *into, const why_node *v) {
     (void)into;
     WHY_TRY(why_want_kind(v, WHY_NODE_LIST, "fills"));
     if (v->n == 0) return why_at(v, "fills: the list is empty");
-    WHY_TRY(why_take(job->arena, (size_t)v->n, sizeof *job->fills, &job->fills));
+    WHY_TRY(why_arena_array(job->arena, (size_t)v->n, sizeof *job->fills, &job->fills));
     for (int i = 0; i < v->n; i++) {
         const why_node *item = v->entry[i].value;
         const char *text;
         char *canonical;
         WHY_TRY(why_want_text(item, "fills", &text));
         WHY_TRY(why_wrap_at(why_fill_canonical(text, &canonical), item));
-        WHY_TRY(why_adopt(job->arena, canonical, &job->fills[i]));
+        WHY_TRY(why_arena_adopt(job->arena, canonical, &job->fills[i]));
         for (int j = 0; j < i; j++)
             if (strcmp(job->fills[j], job->fills[i]) == 0) return why_at(item, "fills: '%s' is given twice", text);
         job->n_fills++;
@@ -157,7 +160,7 @@ why_status why_job_read_fills(why_job *job, void *into, const why_node *v) {
 
 /* ---------------------------------------------------------------- agreement */
 static why_status check_pair_name(const why_job *job, const why_node *v) {
-    const char *names[256];
+    const char *names[256] = {0};
     size_t n = 0;
     WHY_TRY(why_want_kind(v, WHY_NODE_SCALAR, "pairs"));
     for (int i = 0; i < job->n_methods; i++) {
@@ -173,7 +176,7 @@ static why_status read_pairs(why_job *job, void *into, const why_node *v) {
     (void)into;
     if (v->kind != WHY_NODE_LIST) return why_want_choice(v, "pairs", "methods|all", &job->pairs);
     job->pairs = WHY_PAIRS_LISTED;
-    WHY_TRY(why_take(job->arena, (size_t)v->n, sizeof *job->listed, &job->listed));
+    WHY_TRY(why_arena_array(job->arena, (size_t)v->n, sizeof *job->listed, &job->listed));
     for (int i = 0; i < v->n; i++) {
         const why_node *p = v->entry[i].value;
         if (p->kind != WHY_NODE_LIST || p->n != 2) return why_at(p, "pairs: want [method, method]");
@@ -187,7 +190,7 @@ static why_status read_policies(why_job *job, void *into, const why_node *v) {
     (void)into;
     WHY_TRY(why_want_kind(v, WHY_NODE_LIST, "policies"));
     job->n_policies = 0;
-    WHY_TRY(why_take(job->arena, (size_t)v->n, sizeof *job->policies, &job->policies));
+    WHY_TRY(why_arena_array(job->arena, (size_t)v->n, sizeof *job->policies, &job->policies));
     for (int i = 0; i < v->n; i++) {
         const char *text;
         why_policy *p = &job->policies[job->n_policies];
@@ -204,7 +207,7 @@ static why_status read_grids(why_job *job, void *into, const why_node *v) {
     (void)into;
     WHY_TRY(why_want_kind(v, WHY_NODE_LIST, "grids"));
     job->n_grids = 0;
-    WHY_TRY(why_take(job->arena, (size_t)v->n, sizeof *job->grids, &job->grids));
+    WHY_TRY(why_arena_array(job->arena, (size_t)v->n, sizeof *job->grids, &job->grids));
     for (int i = 0; i < v->n; i++) {
         why_job_grid *g = &job->grids[job->n_grids];
         WHY_TRY(why_want_text(v->entry[i].value, "grids", &g->text));
@@ -227,16 +230,19 @@ static why_status choose_segments(why_job *job) {
     WHY_TRY(why_segmenter_parse(text, &segmenter, &params));
     why_status st = why_call_canonical(segmenter->name, params, &canonical);
     why_params_destroy(&params);
-    return st ? st : why_adopt(job->arena, canonical, &job->segments);
+    return st ? st : why_arena_adopt(job->arena, canonical, &job->segments);
 }
 
 why_status why_job_read_agreement(why_job *job, void *into, const why_node *v) {
-    static const why_key keys[] = {
-        {"pairs", read_pairs, false}, {"policies", read_policies, false}, {"grids", read_grids, false}, {"metrics", read_agreement_metrics, true}, {0}};
+    static const why_key keys[] = {{"pairs", read_pairs, false},
+                                   {"policies", read_policies, false},
+                                   {"grids", read_grids, false},
+                                   {"metrics", read_agreement_metrics, true},
+                                   {0}};
     static const why_policy positive = WHY_POSITIVE;
     static const why_job_grid pixel = {{WHY_GRID_PIXEL, 0, 0}, "pixel"};
-    WHY_TRY(why_take(job->arena, 1, sizeof positive, &job->policies));
-    WHY_TRY(why_take(job->arena, 1, sizeof pixel, &job->grids));
+    WHY_TRY(why_arena_array(job->arena, 1, sizeof positive, &job->policies));
+    WHY_TRY(why_arena_array(job->arena, 1, sizeof pixel, &job->grids));
     job->policies[0] = positive;
     job->grids[0] = pixel;
     job->n_policies = job->n_grids = 1;

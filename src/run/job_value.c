@@ -13,15 +13,16 @@ static const char *kind_name(why_node_kind kind) {
     return names[kind];
 }
 
-why_status why_take(why_arena *arena, size_t count, size_t size, void *out_pointer) {
+why_status why_arena_array(why_arena *arena, size_t count, size_t size, void *out_pointer) {
     size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes)) return why_fail(WHY_ENOMEM, "%zu x %zu bytes are more than a machine has", count, size);
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return why_fail(WHY_ENOMEM, "%zu x %zu bytes are more than a machine has", count, size);
     void *p = why_arena_take(arena, bytes ? bytes : 1);
     memcpy(out_pointer, &p, sizeof p);
     return p ? WHY_OK : WHY_ENOMEM;
 }
 
-why_status why_adopt(why_arena *arena, char *text, const char **out) {
+why_status why_arena_adopt(why_arena *arena, char *text, const char **out) {
     *out = why_arena_strdup(arena, text);
     free(text);
     return *out ? WHY_OK : WHY_ENOMEM;
@@ -90,7 +91,7 @@ static why_status expand_one(const why_node *node, const char *what, const char 
 }
 
 why_status why_want_path(why_arena *arena, const why_node *node, const char *what, const char **out) {
-    const char *text;
+    const char *text = NULL;
     WHY_TRY(why_want_text(node, what, &text));
     why_buf b = {0};
     for (const char *at = text; *at;) {
@@ -105,7 +106,7 @@ why_status why_want_path(why_arena *arena, const why_node *node, const char *wha
     }
     char *path;
     WHY_TRY(why_buf_take(&b, &path));
-    return why_adopt(arena, path, out);
+    return why_arena_adopt(arena, path, out);
 }
 
 why_status why_want_input(why_job *job, const why_node *node, const char *what, const char **out) {
@@ -113,7 +114,7 @@ why_status why_want_input(why_job *job, const why_node *node, const char *what, 
     char *beside;
     WHY_TRY(why_want_path(job->arena, node, what, &path));
     WHY_TRY(why_path_beside(node->file, path, &beside));
-    return why_adopt(job->arena, beside, out);
+    return why_arena_adopt(job->arena, beside, out);
 }
 
 /* ---------------------------------------------------------------- mappings */
@@ -124,7 +125,8 @@ static why_status unknown_key(const why_entry *entry, const char *what, const wh
     const char *nearest = why_nearest(entry->key, names, n);
     if (nearest) return why_at_key(entry, "%s: key '%s' is unknown; did you mean '%s'?", what, entry->key, nearest);
     char all[512] = "";
-    for (size_t i = 0, at = 0; i < n && at < sizeof all; i++) at += (size_t)snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", names[i]);
+    for (size_t i = 0, at = 0; i < n && at < sizeof all; i++)
+        at += (size_t)snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", names[i]);
     return why_at_key(entry, "%s: key '%s' is unknown; there are: %s", what, entry->key, all);
 }
 

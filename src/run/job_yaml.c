@@ -48,7 +48,8 @@ struct loader {
 static why_status convert(struct loader *l, int index, int depth, why_node **out);
 
 static bool is_null(const why_node *node) {
-    return !node->quoted && (!*node->text || !strcmp(node->text, "null") || !strcmp(node->text, "~") || !strcmp(node->text, "Null") || !strcmp(node->text, "NULL"));
+    return !node->quoted && (!*node->text || !strcmp(node->text, "null") || !strcmp(node->text, "~") || !strcmp(node->text, "Null") ||
+                             !strcmp(node->text, "NULL"));
 }
 
 static why_status convert_scalar(struct loader *l, const yaml_node_t *from, why_node *node) {
@@ -66,7 +67,7 @@ static why_status convert_list(struct loader *l, const yaml_node_t *from, int de
     const yaml_node_item_t *start = from->data.sequence.items.start;
     node->kind = WHY_NODE_LIST;
     node->n = (int)(from->data.sequence.items.top - start);
-    WHY_TRY(why_take(l->arena, (size_t)node->n, sizeof *node->entry, &node->entry));
+    WHY_TRY(why_arena_array(l->arena, (size_t)node->n, sizeof *node->entry, &node->entry));
     for (int i = 0; i < node->n; i++) WHY_TRY(convert(l, start[i], depth + 1, &node->entry[i].value));
     return WHY_OK;
 }
@@ -86,7 +87,7 @@ static why_status convert_map(struct loader *l, const yaml_node_t *from, int dep
     const yaml_node_pair_t *start = from->data.mapping.pairs.start;
     node->kind = WHY_NODE_MAP;
     node->n = (int)(from->data.mapping.pairs.top - start);
-    WHY_TRY(why_take(l->arena, (size_t)node->n, sizeof *node->entry, &node->entry));
+    WHY_TRY(why_arena_array(l->arena, (size_t)node->n, sizeof *node->entry, &node->entry));
     for (int i = 0; i < node->n; i++) {
         WHY_TRY(convert_key(l, start[i].key, depth, node, i, &node->entry[i]));
         WHY_TRY(convert(l, start[i].value, depth + 1, &node->entry[i].value));
@@ -98,7 +99,7 @@ static why_status convert_map(struct loader *l, const yaml_node_t *from, int dep
 static why_status convert(struct loader *l, int index, int depth, why_node **out) {
     const yaml_node_t *from = yaml_document_get_node(l->document, index);
     why_node *node;
-    WHY_TRY(why_take(l->arena, 1, sizeof *node, &node));
+    WHY_TRY(why_arena_array(l->arena, 1, sizeof *node, &node));
     node->file = l->file;
     node->line = (int)from->start_mark.line + 1;
     node->column = (int)from->start_mark.column + 1;
@@ -125,7 +126,9 @@ static why_status no_second_document(const char *file, yaml_parser_t *parser) {
     if (!yaml_parser_load(parser, &more)) return syntax_error(file, parser);
     const yaml_node_t *root = yaml_document_get_root_node(&more);
     why_status st = WHY_OK;
-    if (root) st = why_fail(WHY_EJOB, "%s:%zu:%zu: a second document: a job file is one", file, root->start_mark.line + 1, root->start_mark.column + 1);
+    if (root)
+        st = why_fail(WHY_EJOB, "%s:%zu:%zu: a second document: a job file is one", file, root->start_mark.line + 1,
+                      root->start_mark.column + 1);
     yaml_document_delete(&more);
     return st;
 }
@@ -173,7 +176,8 @@ void why_node_drop(why_node *node, int i) {
 static bool is_plain(const char *text) {
     if (!isalnum((unsigned char)*text) && !strchr("-./$+_", *text)) return false;
     if (!*text || text[strlen(text) - 1] == ' ' || text[strlen(text) - 1] == ':') return false;
-    if (!strcmp(text, "null") || !strcmp(text, "Null") || !strcmp(text, "NULL") || *text == '-') return strspn(text, "-") == 1 && isdigit((unsigned char)text[1]);
+    if (!strcmp(text, "null") || !strcmp(text, "Null") || !strcmp(text, "NULL") || *text == '-')
+        return strspn(text, "-") == 1 && isdigit((unsigned char)text[1]);
     for (const char *c = text; *c; c++)
         if (!isalnum((unsigned char)*c) && !strchr(" -./$+_:()=", *c)) return false;
     return !strstr(text, ": ") && !strstr(text, " #");

@@ -37,9 +37,10 @@ static why_status fill_names(why_arena *arena, char *text, why_labels *l) {
     char **line;
     const char **names;
     if (lines == 0) return why_fail(WHY_EJOB, "%s: the label file is empty", l->file);
-    if (n < 1 || n > INT32_MAX) return why_fail(WHY_EJOB, "%s: %d labels and label_offset %lld leave no class", l->file, lines, (long long)l->offset);
-    WHY_TRY(why_take(arena, (size_t)lines, sizeof *line, &line));
-    WHY_TRY(why_take(arena, (size_t)n, sizeof *names, &names));
+    if (n < 1 || n > INT32_MAX)
+        return why_fail(WHY_EJOB, "%s: %d labels and label_offset %lld leave no class", l->file, lines, (long long)l->offset);
+    WHY_TRY(why_arena_array(arena, (size_t)lines, sizeof *line, &line));
+    WHY_TRY(why_arena_array(arena, (size_t)n, sizeof *names, &names));
     cut_lines(text, line);
     for (int64_t c = 0; c < n; c++) names[c] = c < l->offset ? "background" : line[c - l->offset];
     l->names = names;
@@ -67,7 +68,8 @@ static why_status find_name(const why_labels *l, const char *text, int64_t *out)
     if (!l->names) return why_fail(WHY_EJOB, "label '%s' is not a number, and the job names no label file (images: labels)", text);
     for (int c = 0; c < l->n; c++) {
         if (strcmp(l->names[c], text) != 0) continue;
-        if (first >= 0) return why_fail(WHY_EJOB, "label '%s' stands twice in %s (classes %d and %d): give the number", text, l->file, first, c);
+        if (first >= 0)
+            return why_fail(WHY_EJOB, "label '%s' stands twice in %s (classes %d and %d): give the number", text, l->file, first, c);
         first = c;
     }
     if (first >= 0) {
@@ -75,7 +77,8 @@ static why_status find_name(const why_labels *l, const char *text, int64_t *out)
         return WHY_OK;
     }
     const char *nearest = why_nearest(text, l->names, (size_t)l->n);
-    return why_fail(WHY_EJOB, "label '%s' is not in %s%s%s%s", text, l->file, nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    return why_fail(WHY_EJOB, "label '%s' is not in %s%s%s%s", text, l->file, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                    nearest ? "'?" : "");
 }
 
 why_status why_labels_find(const why_labels *l, const char *text, int64_t *out) {
@@ -84,7 +87,8 @@ why_status why_labels_find(const why_labels *l, const char *text, int64_t *out) 
     long long number = strtoll(text, &end, 10);
     if (end == text || *end) return find_name(l, text, out);
     *out = number + l->offset;
-    if (errno || number > INT32_MAX || *out < 0) return why_fail(WHY_EJOB, "label %s: want a class number from %lld", text, (long long)(l->offset < 0 ? -l->offset : 0));
+    if (errno || number > INT32_MAX || *out < 0)
+        return why_fail(WHY_EJOB, "label %s: want a class number from %lld", text, (long long)(l->offset < 0 ? -l->offset : 0));
     if (l->names && *out >= l->n)
         return why_fail(WHY_EJOB, "label %s is outside the label file: %s has %lld names", text, l->file, (long long)(l->n - l->offset));
     return WHY_OK;

@@ -29,7 +29,8 @@ static why_status unquote(struct csv *c) {
         if (*from == '"' && *++from != '"') break;
         *to++ = *from;
     }
-    if (*from && !strchr(",\r\n", *from)) return why_fail(WHY_EJOB, "%s:%d: a character follows the closing quote of a field", c->file, c->line);
+    if (*from && !strchr(",\r\n", *from))
+        return why_fail(WHY_EJOB, "%s:%d: a character follows the closing quote of a field", c->file, c->line);
     c->at = from;
     *to = '\0';
     return WHY_OK;
@@ -107,7 +108,8 @@ static why_status read_header(struct list *l) {
         if (!*c->field[i]) return why_fail(WHY_EJOB, "%s:%d: column %d has no name", c->file, c->first, i + 1);
         if (l->column[i] == IMAGE) has_image = true;
         for (int j = 0; j < i; j++)
-            if (strcmp(l->name[j], l->name[i]) == 0) return why_fail(WHY_EJOB, "%s:%d: column '%s' stands twice", c->file, c->first, l->name[i]);
+            if (strcmp(l->name[j], l->name[i]) == 0)
+                return why_fail(WHY_EJOB, "%s:%d: column '%s' stands twice", c->file, c->first, l->name[i]);
     }
     if (!has_image)
         return why_fail(WHY_EJOB, "%s:%d: the header has no column 'image'; it starts with '%s'", c->file, c->first, c->field[0]);
@@ -118,7 +120,7 @@ static why_status read_header(struct list *l) {
 static why_status beside(struct list *l, const char *path, const char **out) {
     char *text;
     WHY_TRY(why_path_beside(l->csv.file, path, &text));
-    return why_adopt(l->arena, text, out);
+    return why_arena_adopt(l->arena, text, out);
 }
 
 /* {"edge_density":0.31,"site":"north"}: numbers stay numbers, empty cells are left out. NULL when there are none. */
@@ -139,7 +141,7 @@ static why_status read_covariates(struct list *l, const char **out) {
     why_buf_text(&b, "}");
     char *json;
     WHY_TRY(why_buf_take(&b, &json));
-    return why_adopt(l->arena, json, out);
+    return why_arena_adopt(l->arena, json, out);
 }
 
 static why_status set_column(struct list *l, why_plan_image *im, enum column column, const char *text) {
@@ -215,8 +217,8 @@ static why_status check_duplicates(const char *file, const struct rows *r) {
 
 /* Ids, uids, and everything moved into the arena. */
 static why_status keep(why_arena *arena, const struct rows *r, why_manifest *out) {
-    WHY_TRY(why_take(arena, r->n, sizeof *out->images, &out->images));
-    WHY_TRY(why_take(arena, r->n, sizeof *out->line, &out->line));
+    WHY_TRY(why_arena_array(arena, r->n, sizeof *out->images, &out->images));
+    WHY_TRY(why_arena_array(arena, r->n, sizeof *out->line, &out->line));
     memcpy(out->images, r->image, r->n * sizeof *r->image);
     memcpy(out->line, r->line, r->n * sizeof *r->line);
     out->n = (int)r->n;
@@ -245,7 +247,7 @@ why_status why_manifest_load(why_arena *arena, const char *file, const why_label
     struct list *l;
     *out = (why_manifest){0};
     WHY_TRY(read_text(arena, file, &text));
-    WHY_TRY(why_take(arena, 1, sizeof *l, &l));
+    WHY_TRY(why_arena_array(arena, 1, sizeof *l, &l));
     if (strncmp(text, "\xef\xbb\xbf", 3) == 0) text += 3; /* spreadsheets write a byte order mark */
     *l = (struct list){.csv = {.file = file, .at = text, .line = 1}, .arena = arena, .labels = labels};
     struct rows r = {0};

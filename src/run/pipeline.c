@@ -10,7 +10,8 @@
 static why_status create_evaluators(why_pipeline *p) {
     for (int m = 0; m < p->plan->n_models; m++) {
         const why_plan_model *model = &p->plan->models[m];
-        const why_evaluator_options options = {.model = model->model, .preprocess = &model->preprocess, .pool = p->pool, .max_batch = p->plan->batch};
+        const why_evaluator_options options = {
+            .model = model->model, .preprocess = &model->preprocess, .pool = p->pool, .max_batch = p->plan->batch};
         WHY_TRY(why_evaluator_create(&options, &p->evaluator[m]));
     }
     return WHY_OK;
@@ -69,9 +70,7 @@ void why_pipeline_destroy(why_pipeline **out) {
 }
 
 /* ---------------------------------------------------------------- what is to do */
-static bool bit(const uint64_t *words, size_t n_words, int64_t i) {
-    return (uint64_t)i / 64 < n_words && words[i / 64] >> (i % 64) & 1;
-}
+static bool bit(const uint64_t *words, size_t n_words, int64_t i) { return (uint64_t)i / 64 < n_words && words[i / 64] >> (i % 64) & 1; }
 
 /* Wanted cells by the database's ids, and the partners that their pairs need. */
 static void choose_cells(why_pipeline *p, const uint64_t *cells, size_t n_words) {

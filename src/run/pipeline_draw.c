@@ -24,7 +24,8 @@ static void put_safe(why_buf *b, const char *text) {
     }
 }
 
-static why_status save_panels(const why_pipeline *p, const why_picture *picture, const why_frame *f, const char *target, const why_image *panels) {
+static why_status save_panels(const why_pipeline *p, const why_picture *picture, const why_frame *f, const char *target,
+                              const why_image *panels) {
     why_buf b = {0};
     char *path;
     why_buf_printf(&b, "%s/%06lld-", p->plan->overlays_dir, (long long)picture->listed->id);

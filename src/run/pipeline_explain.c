@@ -14,11 +14,13 @@
 enum { TOP = 5, THUMB = 14 };
 
 /* ---------------------------------------------------------------- predictions */
-static void put_prediction(const why_pipeline *p, const why_picture *picture, int model, const float *logits, int rank, int class_index, why_buf *out) {
+static void put_prediction(const why_pipeline *p, const why_picture *picture, int model, const float *logits, int rank, int class_index,
+                           why_buf *out) {
     int outputs = why_model_get_info(p->plan->models[model].model)->outputs;
     const why_row row = {.type = WHY_ROW_PREDICTION,
                          .u.prediction = {picture->listed->id, p->plan->models[model].id, rank, class_index,
-                                          why_score(logits, outputs, class_index, WHY_LOGIT), why_score(logits, outputs, class_index, WHY_PROBABILITY)}};
+                                          why_score(logits, outputs, class_index, WHY_LOGIT),
+                                          why_score(logits, outputs, class_index, WHY_PROBABILITY)}};
     why_record_put(out, &row);
 }
 
@@ -81,7 +83,10 @@ static why_status explain(why_pipeline *p, const why_frame *f, int cell) {
     const why_plan_cell *c = &p->plan->cells[cell];
     const why_plan_method *m = &p->plan->methods[c->method];
     why_cell_state *s = &p->cell[cell];
-    const why_request request = {.subject = f->subject, .class_index = s->class_index, .output = m->output, .params = p->params[cell],
+    const why_request request = {.subject = f->subject,
+                                 .class_index = s->class_index,
+                                 .output = m->output,
+                                 .params = p->params[cell],
                                  .stream = why_subject_stream(f->subject, c->draw)};
     WHY_TRY(why_explanation_create(f->rgb.h, f->rgb.w, &s->e));
     WHY_TRY(m->explainer->explain(&request, &s->e));
@@ -99,9 +104,18 @@ static const char *excuse(const why_pipeline *p, const why_frame *f, int cell) {
 /* ---------------------------------------------------------------- rows */
 void why_put_failed(const why_pipeline *p, const why_picture *picture, int cell, const char *error, why_buf *out) {
     const why_row row = {.type = WHY_ROW_EXPLANATION,
-                         .u.explanation = {.image_id = picture->listed->id, .cell_id = p->plan->cells[cell].id, .class_index = p->cell[cell].class_index,
-                                           .status = "failed", .fit = NAN, .residual = NAN, .se_range = NAN, .vmin = NAN, .vmax = NAN, .map = "",
-                                           .map_sha256 = "", .error = error}};
+                         .u.explanation = {.image_id = picture->listed->id,
+                                           .cell_id = p->plan->cells[cell].id,
+                                           .class_index = p->cell[cell].class_index,
+                                           .status = "failed",
+                                           .fit = NAN,
+                                           .residual = NAN,
+                                           .se_range = NAN,
+                                           .vmin = NAN,
+                                           .vmax = NAN,
+                                           .map = "",
+                                           .map_sha256 = "",
+                                           .error = error}};
     why_record_put(out, &row);
 }
 
@@ -159,9 +173,20 @@ static why_status put_done(const why_pipeline *p, const why_picture *picture, in
     WHY_TRY(save_map(p, e, name, sha256));
     WHY_TRY(make_thumb(e, thumb));
     const why_row row = {.type = WHY_ROW_EXPLANATION,
-                         .u.explanation = {.image_id = image_id, .cell_id = cell_id, .class_index = s->class_index, .status = "done",
-                                           .evaluations = e->evaluations, .fit = e->fit, .residual = e->residual, .se_range = e->se_range, .vmin = lo, .vmax = hi,
-                                           .map = p->plan->maps_dir ? name : "", .map_sha256 = sha256, .thumb = thumb, .thumb_size = sizeof thumb,
+                         .u.explanation = {.image_id = image_id,
+                                           .cell_id = cell_id,
+                                           .class_index = s->class_index,
+                                           .status = "done",
+                                           .evaluations = e->evaluations,
+                                           .fit = e->fit,
+                                           .residual = e->residual,
+                                           .se_range = e->se_range,
+                                           .vmin = lo,
+                                           .vmax = hi,
+                                           .map = p->plan->maps_dir ? name : "",
+                                           .map_sha256 = sha256,
+                                           .thumb = thumb,
+                                           .thumb_size = sizeof thumb,
                                            .error = e->note ? e->note : ""}};
     why_record_put(out, &row);
     const why_row timing = {.type = WHY_ROW_TIMING, .u.timing = {why_explanation_id(image_id, cell_id), s->wall, s->cpu}};

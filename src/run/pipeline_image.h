@@ -17,9 +17,9 @@ typedef struct why_cell_score {
 
 /* What is known of one cell for the present image. */
 typedef struct why_cell_state {
-    bool wanted;       /* its rows go into the record */
-    bool needed;       /* its map is computed: wanted, or partner of a wanted one */
-    bool done;         /* there is a map */
+    bool wanted; /* its rows go into the record */
+    bool needed; /* its map is computed: wanted, or partner of a wanted one */
+    bool done;   /* there is a map */
     bool scored;
     int class_index;   /* -1: none */
     int twin;          /* the earlier cell that has the very same map (equal method, draws and class), or the cell itself */
@@ -46,7 +46,7 @@ typedef struct why_picture {
     int index;
     char sha256[65]; /* "" until the file was read */
     why_image rgb;
-    uint8_t *mask;   /* of rgb's size, 0 or 1; NULL: none */
+    uint8_t *mask; /* of rgb's size, 0 or 1; NULL: none */
 } why_picture;
 
 /* The picture in one model's frame. */

@@ -35,8 +35,13 @@ static why_status score_once(why_pipeline *p, const why_frame *f, int cell, int 
     const why_plan_metric *m = &p->plan->metrics[metric];
     why_cell_state *s = &p->cell[cell];
     struct curve_sink sink = {s, metric, WHY_OK};
-    why_score_input in = {.subject = f->subject, .class_index = s->class_index, .output = WHY_PROBABILITY, .explanation = why_map_of(p, cell), .fill = m->fill,
-                          .curve = take_point, .curve_ctx = &sink};
+    why_score_input in = {.subject = f->subject,
+                          .class_index = s->class_index,
+                          .output = WHY_PROBABILITY,
+                          .explanation = why_map_of(p, cell),
+                          .fill = m->fill,
+                          .curve = take_point,
+                          .curve_ctx = &sink};
     WHY_TRY(score_stream(p, f, cell, metric, &in.stream));
     WHY_TRY(m->metric->score(&in, m->params, value));
     return sink.st;
@@ -68,7 +73,8 @@ static void put_scores(const why_pipeline *p, const why_picture *picture, int ce
     int64_t id = why_explanation_id(picture->listed->id, p->plan->cells[cell].id);
     for (size_t i = 0; i < from->n_scores; i++) {
         const why_cell_score *s = &from->score[i];
-        const why_row row = {.type = WHY_ROW_SCORE, .u.score = {id, p->plan->metrics[s->metric].id, s->value.why ? NAN : s->value.value, s->value.why}};
+        const why_row row = {.type = WHY_ROW_SCORE,
+                             .u.score = {id, p->plan->metrics[s->metric].id, s->value.why ? NAN : s->value.value, s->value.why}};
         why_record_put(out, &row);
     }
     for (size_t i = 0; i < from->n_curve; i++) {
@@ -96,11 +102,11 @@ why_status why_frame_score(why_pipeline *p, const why_picture *picture, const wh
 struct comparison {
     why_pipeline *p;
     const why_frame *f;
-    int first, end;       /* pairs of this model */
-    why_field *field;     /* per cell of the model, made for twins' firsts only */
-    int base;             /* first cell of the model */
+    int first, end;   /* pairs of this model */
+    why_field *field; /* per cell of the model, made for twins' firsts only */
+    int base;         /* first cell of the model */
     const why_plan_metric *metric;
-    why_value *value;     /* per pair, first .. end-1 */
+    why_value *value; /* per pair, first .. end-1 */
 };
 
 static bool is_active(const why_pipeline *p, int pair) {
@@ -129,7 +135,8 @@ static void put_pairs(const struct comparison *c, const why_picture *picture, wh
         int64_t a = why_explanation_id(picture->listed->id, plan->cells[plan->pairs[pair].a].id);
         int64_t b = why_explanation_id(picture->listed->id, plan->cells[plan->pairs[pair].b].id);
         const why_value *v = &c->value[pair - c->first];
-        const why_row row = {.type = WHY_ROW_PAIR, .u.pair = {a < b ? a : b, a < b ? b : a, c->metric->id, v->why ? NAN : v->value, v->why}};
+        const why_row row = {.type = WHY_ROW_PAIR,
+                             .u.pair = {a < b ? a : b, a < b ? b : a, c->metric->id, v->why ? NAN : v->value, v->why}};
         why_record_put(out, &row);
     }
 }

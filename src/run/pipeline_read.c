@@ -40,14 +40,16 @@ static why_status fit(const why_picture *picture, const why_plan_model *m, why_f
     int h, w;
     WHY_TRY(why_image_fit(&picture->rgb, &m->fit, &out->rgb));
     if (out->rgb.h != info->height || out->rgb.w != info->width)
-        return why_fail(WHY_EARG, "the fitted picture is %d x %d, the model wants %d x %d", out->rgb.h, out->rgb.w, info->height, info->width);
+        return why_fail(WHY_EARG, "the fitted picture is %d x %d, the model wants %d x %d", out->rgb.h, out->rgb.w, info->height,
+                        info->width);
     return picture->mask ? why_mask_fit(picture->mask, picture->rgb.h, picture->rgb.w, &m->fit, &out->mask, &h, &w) : WHY_OK;
 }
 
 why_status why_frame_create(const why_pipeline *p, const why_picture *picture, int model, why_frame *out) {
     *out = (why_frame){.model = model};
     why_status st = fit(picture, &p->plan->models[model], out);
-    if (!st) st = why_subject_create(p->evaluator[model], &out->rgb, out->mask, p->plan->seed, why_sha256_key(picture->sha256), &out->subject);
+    if (!st)
+        st = why_subject_create(p->evaluator[model], &out->rgb, out->mask, p->plan->seed, why_sha256_key(picture->sha256), &out->subject);
     if (st) why_frame_clear(out);
     return st;
 }

@@ -12,7 +12,7 @@ enum { FIRST_BLOCK = 1 << 20, DEFAULT_BATCH = 8 };
 why_status why_plan_text(why_arena *arena, why_buf *text, const char **out) {
     char *heap;
     WHY_TRY(why_buf_take(text, &heap));
-    return why_adopt(arena, heap, out);
+    return why_arena_adopt(arena, heap, out);
 }
 
 why_status why_plan_uid(why_arena *arena, why_buf *text, const char **out) {
@@ -59,7 +59,7 @@ static why_status set_outputs(why_plan *p, const why_job *job) {
 static why_status set_texts(why_plan *p, const why_job *job) {
     why_buf b = {0};
     why_node what = *job->root;
-    WHY_TRY(why_take(p->arena, (size_t)what.n, sizeof *what.entry, &what.entry));
+    WHY_TRY(why_arena_array(p->arena, (size_t)what.n, sizeof *what.entry, &what.entry));
     what.n = 0;
     for (int i = 0; i < job->root->n; i++) {
         const why_entry *e = &job->root->entry[i];

@@ -10,13 +10,13 @@
 #include "whypix/metric.h"
 
 typedef struct why_plan_image {
-    int64_t id;              /* 1.. in list order (or shuffled order) */
-    const char *uid, *path;  /* path as listed; uid = SHA-256 of it */
-    const char *file;        /* resolved: what to open */
-    int64_t label;           /* -1: none */
+    int64_t id;                       /* 1.. in list order (or shuffled order) */
+    const char *uid, *path;           /* path as listed; uid = SHA-256 of it */
+    const char *file;                 /* resolved: what to open */
+    int64_t label;                    /* -1: none */
     const char *mask, *group, *split; /* NULL: none; as listed */
     const char *mask_file, *boxes;    /* NULL: none; resolved */
-    const char *covars;      /* further columns as JSON, NULL: none */
+    const char *covars;               /* further columns as JSON, NULL: none */
 } why_plan_image;
 
 typedef struct why_plan_model {
@@ -25,7 +25,7 @@ typedef struct why_plan_model {
     why_preprocess preprocess;
     why_fit fit;
     const char *preprocess_text, *input_text; /* JSON: the preset's numbers; size and fit */
-    why_model *model;        /* loaded and checked when the plan was made; owned by the plan */
+    why_model *model;                         /* loaded and checked when the plan was made; owned by the plan */
 } why_plan_model;
 
 typedef struct why_plan_method {
@@ -34,21 +34,21 @@ typedef struct why_plan_method {
     const why_explainer *explainer;
     why_params *params;
     why_output output;
-    const char *canonical;   /* JSON stored in `method.params`: parameters and output */
-    const char *draw;        /* the same without the budget: names the random streams */
+    const char *canonical; /* JSON stored in `method.params`: parameters and output */
+    const char *draw;      /* the same without the budget: names the random streams */
 } why_plan_method;
 
 /* Rules: "label", "predicted", "second", "top:k" (expanded to top:1 .. top:k), "class:N". */
 typedef struct why_plan_cell {
-    int64_t id;              /* 1 .. 65535 */
+    int64_t id; /* 1 .. 65535 */
     const char *uid;
-    int model, method;       /* indices */
+    int model, method; /* indices */
     const char *target;
     int repeat;
-    int64_t budget;          /* -1: the method's own */
-    int prefix_of;           /* index of the full-budget cell, or -1 */
-    const char *transform;   /* "" */
-    const char *draw;        /* the `use` text of its random stream: method canonical text without budget, and repeat */
+    int64_t budget;        /* -1: the method's own */
+    int prefix_of;         /* index of the full-budget cell, or -1 */
+    const char *transform; /* "" */
+    const char *draw;      /* the `use` text of its random stream: method canonical text without budget, and repeat */
 } why_plan_cell;
 
 typedef struct why_plan_metric {
@@ -56,39 +56,49 @@ typedef struct why_plan_metric {
     const char *uid;
     const why_metric *metric;
     why_params *params;
-    why_policy policy;       /* pairs only */
-    why_grid grid;           /* pairs only */
+    why_policy policy;                   /* pairs only */
+    why_grid grid;                       /* pairs only */
     const char *policy_text, *grid_text; /* NULL for scores */
-    const char *fill;        /* canonical, for WHY_METRIC_FILL; NULL else */
-    const char *canonical;   /* JSON of params (and fill, and the segments of the grid) */
+    const char *fill;                    /* canonical, for WHY_METRIC_FILL; NULL else */
+    const char *canonical;               /* JSON of params (and fill, and the segments of the grid) */
 } why_plan_metric;
 
-typedef struct why_plan_pair { int a, b; } why_plan_pair; /* cell indices, a < b */
+typedef struct why_plan_pair {
+    int a, b;
+} why_plan_pair; /* cell indices, a < b */
 
 typedef struct why_plan {
     const char *name;
-    const char *yaml;        /* the job after `extends`, canonical, without `output` and `run`: what is computed */
-    const char *expanded;    /* the same with them, for people */
-    const char *uid, *sha;   /* of the job; of the whole plan (images, models by hash, cells, metrics) */
+    const char *yaml;      /* the job after `extends`, canonical, without `output` and `run`: what is computed */
+    const char *expanded;  /* the same with them, for people */
+    const char *uid, *sha; /* of the job; of the whole plan (images, models by hash, cells, metrics) */
     uint64_t seed;
-    why_plan_image *images;   int n_images;
-    why_plan_model *models;   int n_models;
-    why_plan_method *methods; int n_methods;
-    why_plan_cell *cells;     int n_cells;
-    why_plan_metric *metrics; int n_metrics;
-    why_plan_pair *pairs;     int n_pairs;
-    const char *const *labels; int n_labels; /* class names, may be none */
+    why_plan_image *images;
+    int n_images;
+    why_plan_model *models;
+    int n_models;
+    why_plan_method *methods;
+    int n_methods;
+    why_plan_cell *cells;
+    int n_cells;
+    why_plan_metric *metrics;
+    int n_metrics;
+    why_plan_pair *pairs;
+    int n_pairs;
+    const char *const *labels;
+    int n_labels;              /* class names, may be none */
     const char *segments_spec; /* segmentation of the `segments` grid */
     /* output and run settings */
     const char *database;     /* paths of outputs are seen from the current folder */
     const char *maps_dir;     /* NULL: maps: none */
     const char *overlays_dir; /* made when the first overlay is written */
-    int overlays_first;       why_palette palette;
-    int threads;              /* 0 = auto */
-    int shard;                /* images per shard, 0 = auto */
+    int overlays_first;
+    why_palette palette;
+    int threads; /* 0 = auto */
+    int shard;   /* images per shard, 0 = auto */
     bool on_bad_image_stop;
-    int batch;                /* evaluator batch */
-    struct why_arena *arena;  /* owns all texts and arrays */
+    int batch;               /* evaluator batch */
+    struct why_arena *arena; /* owns all texts and arrays */
 } why_plan;
 
 /* Read JOB (with extends, matrix, ${VARIABLES} in paths), check everything that can be checked without computing, and

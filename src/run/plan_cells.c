@@ -60,7 +60,7 @@ static why_status add_method(why_plan *p, why_job_method *from, int index) {
 
 why_status why_plan_add_methods(why_plan_builder *b) {
     why_plan *p = b->plan;
-    WHY_TRY(why_take(p->arena, (size_t)b->job.n_methods, sizeof *p->methods, &p->methods));
+    WHY_TRY(why_arena_array(p->arena, (size_t)b->job.n_methods, sizeof *p->methods, &p->methods));
     for (int i = 0; i < b->job.n_methods; i++) {
         p->n_methods = i + 1;
         WHY_TRY(add_method(p, &b->job.methods[i], i));
@@ -70,11 +70,20 @@ why_status why_plan_add_methods(why_plan_builder *b) {
 
 /* ---------------------------------------------------------------- cells */
 static why_status add_cell(why_plan *p, int model, int method, const char *target, int repeat, int64_t budget, int prefix_of) {
-    if (p->n_cells == MAX_CELLS) return why_fail(WHY_ELIMIT, "the job has more than %d cells (model x method x target x repeat x budget)", MAX_CELLS);
+    if (p->n_cells == MAX_CELLS)
+        return why_fail(WHY_ELIMIT, "the job has more than %d cells (model x method x target x repeat x budget)", MAX_CELLS);
     why_plan_cell *c = &p->cells[p->n_cells++];
     why_buf b = {0};
-    *c = (why_plan_cell){.id = p->n_cells, .model = model, .method = method, .target = target, .repeat = repeat, .budget = budget, .prefix_of = prefix_of, .transform = ""};
-    why_buf_printf(&b, "cell\n%s\n%s\n%s\n%d\n%lld\n%s\n", p->models[model].uid, p->methods[method].uid, target, repeat, (long long)budget, c->transform);
+    *c = (why_plan_cell){.id = p->n_cells,
+                         .model = model,
+                         .method = method,
+                         .target = target,
+                         .repeat = repeat,
+                         .budget = budget,
+                         .prefix_of = prefix_of,
+                         .transform = ""};
+    why_buf_printf(&b, "cell\n%s\n%s\n%s\n%d\n%lld\n%s\n", p->models[model].uid, p->methods[method].uid, target, repeat, (long long)budget,
+                   c->transform);
     WHY_TRY(why_plan_uid(p->arena, &b, &c->uid));
     why_buf_printf(&b, "%s#%d", p->methods[method].draw, repeat);
     return why_plan_text(p->arena, &b, &c->draw);
@@ -98,7 +107,7 @@ why_status why_plan_add_cells(why_plan_builder *b) {
     int64_t each = 0, most;
     for (int i = 0; i < job->n_methods; i++) each += (int64_t)job->methods[i].repeats * (1 + job->methods[i].n_budgets);
     if (__builtin_mul_overflow(each, (int64_t)p->n_models * job->n_targets, &most) || most > MAX_CELLS) most = MAX_CELLS;
-    WHY_TRY(why_take(p->arena, (size_t)most, sizeof *p->cells, &p->cells));
+    WHY_TRY(why_arena_array(p->arena, (size_t)most, sizeof *p->cells, &p->cells));
     for (int m = 0; m < p->n_models; m++)
         for (int t = 0; t < job->n_targets; t++)
             for (int k = 0; k < p->n_methods; k++) WHY_TRY(add_cells_of(b, m, k, job->targets[t].text));
@@ -146,7 +155,7 @@ why_status why_plan_add_pairs(why_plan_builder *b) {
             if (!st) pairs[n++] = (why_plan_pair){a, c};
         }
     if (!st && n > INT32_MAX) st = why_fail(WHY_ELIMIT, "the job compares %zu pairs of cells; that is too many", n);
-    if (!st) st = why_take(p->arena, n, sizeof *pairs, &p->pairs);
+    if (!st) st = why_arena_array(p->arena, n, sizeof *pairs, &p->pairs);
     if (!st && n) memcpy(p->pairs, pairs, n * sizeof *pairs);
     p->n_pairs = st ? 0 : (int)n;
     free(pairs);

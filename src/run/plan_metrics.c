@@ -28,7 +28,8 @@ static why_status finish_metric(why_plan *p, why_plan_metric *m, const why_param
     WHY_TRY(why_params_copy(params, &m->params));
     p->n_metrics++;
     WHY_TRY(set_canonical(p->arena, m, segments));
-    why_buf_printf(&b, "metric\n%s\n%s\n%s\n%s\n", m->metric->name, m->policy_text ? m->policy_text : "", m->grid_text ? m->grid_text : "", m->canonical);
+    why_buf_printf(&b, "metric\n%s\n%s\n%s\n%s\n", m->metric->name, m->policy_text ? m->policy_text : "", m->grid_text ? m->grid_text : "",
+                   m->canonical);
     return why_plan_uid(p->arena, &b, &m->uid);
 }
 
@@ -44,8 +45,12 @@ static why_status add_agreement(why_plan_builder *b, const why_job_metric *from)
             const why_job_grid *grid = &b->job.grids[g];
             if (!is_defined(from->metric, b->job.policies[i], &grid->grid)) continue;
             why_plan_metric *m = &p->metrics[p->n_metrics];
-            *m = (why_plan_metric){.id = p->n_metrics + 1, .metric = from->metric, .policy = b->job.policies[i], .grid = grid->grid,
-                                   .policy_text = why_policy_name(b->job.policies[i]), .grid_text = grid->text};
+            *m = (why_plan_metric){.id = p->n_metrics + 1,
+                                   .metric = from->metric,
+                                   .policy = b->job.policies[i],
+                                   .grid = grid->grid,
+                                   .policy_text = why_policy_name(b->job.policies[i]),
+                                   .grid_text = grid->text};
             WHY_TRY(finish_metric(p, m, from->params, grid->grid.kind == WHY_GRID_SEGMENTS ? p->segments_spec : NULL));
         }
     return WHY_OK;
@@ -64,7 +69,7 @@ static why_status add_scores(why_plan_builder *b, const why_job_metric *from) {
     if (b->job.n_fills) return WHY_OK;
     char *canonical;
     WHY_TRY(why_fill_canonical(from->metric->fill, &canonical));
-    WHY_TRY(why_adopt(b->plan->arena, canonical, &fill));
+    WHY_TRY(why_arena_adopt(b->plan->arena, canonical, &fill));
     return add_score(b->plan, from, fill);
 }
 
@@ -72,7 +77,7 @@ why_status why_plan_add_metrics(why_plan_builder *b) {
     const why_job *job = &b->job;
     size_t fills = job->n_fills ? (size_t)job->n_fills : 1;
     size_t most = (size_t)job->n_agreement * (size_t)job->n_policies * (size_t)job->n_grids + (size_t)job->n_scores * fills;
-    WHY_TRY(why_take(b->plan->arena, most, sizeof *b->plan->metrics, &b->plan->metrics));
+    WHY_TRY(why_arena_array(b->plan->arena, most, sizeof *b->plan->metrics, &b->plan->metrics));
     for (int i = 0; i < job->n_agreement; i++) WHY_TRY(add_agreement(b, &job->agreement[i]));
     for (int i = 0; i < job->n_scores; i++) WHY_TRY(add_scores(b, &job->scores[i]));
     return WHY_OK;
@@ -101,7 +106,9 @@ static bool shares_samples(const why_plan *p, int cell) {
     const why_plan_cell *c = &p->cells[cell];
     if (c->prefix_of >= 0) return true;
     for (int i = 0; i < cell; i++)
-        if (p->cells[i].model == c->model && p->cells[i].method == c->method && p->cells[i].repeat == c->repeat && p->cells[i].budget == c->budget) return true;
+        if (p->cells[i].model == c->model && p->cells[i].method == c->method && p->cells[i].repeat == c->repeat &&
+            p->cells[i].budget == c->budget)
+            return true;
     return false;
 }
 
@@ -139,6 +146,6 @@ void why_plan_cost_of(const why_plan *p, why_plan_cost *out) {
         int classes = why_model_get_info(p->models[i].model)->classes;
         out->predictions += (classes < 5 ? classes : 5) + 1;
     }
-    out->bytes = IMAGE_BYTES + EXPLANATION_BYTES * out->explanations + PAIR_BYTES * out->pairs + SCORE_BYTES * out->scores + CURVE_BYTES * out->curve_points +
-                 PREDICTION_BYTES * out->predictions;
+    out->bytes = IMAGE_BYTES + EXPLANATION_BYTES * out->explanations + PAIR_BYTES * out->pairs + SCORE_BYTES * out->scores +
+                 CURVE_BYTES * out->curve_points + PREDICTION_BYTES * out->predictions;
 }

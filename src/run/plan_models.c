@@ -14,16 +14,19 @@ static void fitted_size(const why_fit *f, int *h, int *w) {
 
 static void auto_fit(const why_model_info *info, why_fit *fit) {
     bool square = info->height == info->width;
-    *fit = (why_fit){.resize_h = info->height, .resize_w = square ? 0 : info->width, .how = WHY_BILINEAR, .crop = square ? info->height : 0};
+    *fit =
+        (why_fit){.resize_h = info->height, .resize_w = square ? 0 : info->width, .how = WHY_BILINEAR, .crop = square ? info->height : 0};
 }
 
 static why_status check_fit(const why_job_model *from, const why_fit *fit, const why_model_info *info) {
     int h, w;
     fitted_size(fit, &h, &w);
     if (h == 0 && (fit->resize_h > 0))
-        return why_at(from->at, "model '%s': fit gives pictures of varying size; add crop, or resize: [%d, %d]", from->name, info->height, info->width);
+        return why_at(from->at, "model '%s': fit gives pictures of varying size; add crop, or resize: [%d, %d]", from->name, info->height,
+                      info->width);
     if (h > 0 && (h != info->height || w != info->width))
-        return why_at(from->at, "model '%s': fit gives %d x %d pictures, the model wants %d x %d", from->name, h, w, info->height, info->width);
+        return why_at(from->at, "model '%s': fit gives %d x %d pictures, the model wants %d x %d", from->name, h, w, info->height,
+                      info->width);
     return WHY_OK;
 }
 
@@ -55,7 +58,7 @@ static why_status set_texts(why_arena *arena, why_plan_model *m) {
         free(preprocess);
         return st;
     }
-    WHY_TRY(why_adopt(arena, preprocess, &m->preprocess_text));
+    WHY_TRY(why_arena_adopt(arena, preprocess, &m->preprocess_text));
     why_buf_text(&b, "model\n");
     why_buf_json(&b, m->name);
     why_buf_printf(&b, "\n%s\n%s\n%s\n", info->sha256, m->preprocess_text, m->input_text);
@@ -77,8 +80,9 @@ static why_status check_labels(const why_plan_builder *b, const why_plan_model *
     int classes = why_model_get_info(m->model)->classes;
     for (int i = 0; i < b->plan->n_images; i++)
         if (b->plan->images[i].label >= classes)
-            return why_fail(WHY_EJOB, "%s:%d: image '%s' has class %lld, model '%s' has %d classes (0 to %d)", b->job.list, b->manifest.line[i],
-                            b->plan->images[i].path, (long long)b->plan->images[i].label, m->name, classes, classes - 1);
+            return why_fail(WHY_EJOB, "%s:%d: image '%s' has class %lld, model '%s' has %d classes (0 to %d)", b->job.list,
+                            b->manifest.line[i], b->plan->images[i].path, (long long)b->plan->images[i].label, m->name, classes,
+                            classes - 1);
     return WHY_OK;
 }
 
@@ -97,7 +101,7 @@ static why_status check_layers(const why_job *job, const why_plan_model *m) {
 
 why_status why_plan_add_models(why_plan_builder *b) {
     why_plan *p = b->plan;
-    WHY_TRY(why_take(p->arena, (size_t)b->job.n_models, sizeof *p->models, &p->models));
+    WHY_TRY(why_arena_array(p->arena, (size_t)b->job.n_models, sizeof *p->models, &p->models));
     for (int i = 0; i < b->job.n_models; i++) {
         const why_job_model *from = &b->job.models[i];
         why_plan_model *m = &p->models[i];

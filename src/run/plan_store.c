@@ -18,7 +18,8 @@ static why_status put_models(why_plan *p, why_store *s) {
     for (int i = 0; i < p->n_models; i++) {
         why_plan_model *m = &p->models[i];
         const why_model_info *info = why_model_get_info(m->model);
-        why_dict_model row = {m->id, m->uid, m->name, info->sha256, m->preprocess_text, m->input_text, info->classes, info->parameters, info->macs};
+        why_dict_model row = {m->id,         m->uid,        m->name,          info->sha256, m->preprocess_text,
+                              m->input_text, info->classes, info->parameters, info->macs};
         WHY_TRY(why_store_put_model(s, &row));
         m->id = row.id;
     }
@@ -40,8 +41,9 @@ static why_status put_metrics(why_plan *p, why_store *s) {
     for (int i = 0; i < p->n_metrics; i++) {
         why_plan_metric *m = &p->metrics[i];
         const why_metric *t = m->metric;
-        why_dict_metric row = {m->id,         m->uid,       t->name, t->kind == WHY_PAIR ? "pair" : "score", m->policy_text, m->grid_text, m->canonical,
-                               better[t->better], t->lo, t->hi};
+        why_dict_metric row = {m->id,          m->uid,       t->name,      t->kind == WHY_PAIR ? "pair" : "score",
+                               m->policy_text, m->grid_text, m->canonical, better[t->better],
+                               t->lo,          t->hi};
         WHY_TRY(why_store_put_metric(s, &row));
         m->id = row.id;
     }
@@ -52,8 +54,15 @@ static why_status put_metrics(why_plan *p, why_store *s) {
 static why_status put_cells(why_plan *p, why_store *s) {
     for (int i = 0; i < p->n_cells; i++) {
         why_plan_cell *c = &p->cells[i];
-        why_dict_cell row = {.id = c->id, .uid = c->uid, .model_id = p->models[c->model].id, .method_id = p->methods[c->method].id, .target = c->target,
-                             .repeat = c->repeat, .budget = c->budget, .prefix_of = c->prefix_of >= 0 ? p->cells[c->prefix_of].id : -1, .transform = c->transform};
+        why_dict_cell row = {.id = c->id,
+                             .uid = c->uid,
+                             .model_id = p->models[c->model].id,
+                             .method_id = p->methods[c->method].id,
+                             .target = c->target,
+                             .repeat = c->repeat,
+                             .budget = c->budget,
+                             .prefix_of = c->prefix_of >= 0 ? p->cells[c->prefix_of].id : -1,
+                             .transform = c->transform};
         WHY_TRY(why_store_put_cell(s, &row));
         c->id = row.id;
     }
@@ -118,7 +127,8 @@ void why_plan_ids_write(const why_plan *p, why_buf *b) {
 
 why_status why_plan_ids_read(why_plan *p, const uint8_t *bytes, size_t n) {
     if (n < 64 || memcmp(bytes, p->sha, 64) != 0)
-        return why_fail(WHY_EPEER, "rank 0 has another plan: its hash is %.12s, ours is %.12s; do all ranks see the same files?", n < 64 ? "cut off" : (const char *)bytes, p->sha);
+        return why_fail(WHY_EPEER, "rank 0 has another plan: its hash is %.12s, ours is %.12s; do all ranks see the same files?",
+                        n < 64 ? "cut off" : (const char *)bytes, p->sha);
     if (n != 64 + 8 * count_ids(p)) return why_fail(WHY_EPEER, "ids of the plan: got %zu bytes, want %zu", n, 64 + 8 * count_ids(p));
     const uint8_t *at = bytes + 64;
     each_id(p, read_id, &at);
