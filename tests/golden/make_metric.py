@@ -156,9 +156,9 @@ def linear_model(path):
     """Three classes, each a weighted sum of all inputs (Flatten, Gemm): the test works every curve out as a running sum."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
-    h = w = 8
+    h, w = 18, 20
     weight = np.zeros((3, 3 * h * w), np.float32)
-    weight[1] = (rng.standard_normal(3 * h * w) / 2000).astype(np.float32)
+    weight[1] = (rng.standard_normal(3 * h * w) / 12).astype(np.float32)
     weight[2] = -weight[1] / 2
     bias = np.array([0, .5, -.25], np.float32)
     nodes = [helper.make_node("Flatten", ["x"], ["flat"]), helper.make_node("Gemm", ["flat", "weight", "bias"], ["y"], transB=1)]
