@@ -39,11 +39,12 @@ typedef struct why_synth_options {
     double shortcut;   /* with `planted`: probability in [0, 1] that the cue names the true class; else a class drawn uniformly */
 } why_synth_options;
 
-/* What is known of a picture: its label and its covariates. Shares are of the whole picture unless said otherwise. */
+/* What is known of a picture: its label and its covariates. Shares are of the whole picture unless said otherwise, and
+ * of the picture as drawn: a part that is left out hides nothing and owns nothing. */
 typedef struct why_synth_facts {
     int label;
     int cue;                                     /* the class that the cue names; -1: no cue */
-    double area;                                 /* share the object would cover if nothing hid it */
+    double area;                                 /* share the object covers, hidden or not */
     double occluded;                             /* share of the object that is hidden */
     double contrast;                             /* distance of the mean colours of object and ground, RGB in [0, 1] */
     const char *texture, *fill, *occluder;       /* names of the ground's and the object's texture and of the occluder's form (static) */

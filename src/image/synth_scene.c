@@ -8,7 +8,8 @@
 /* What the streams of one picture are for: each part has its own, so that none moves another's draws. */
 enum { USE_LABEL, USE_OBJECT, USE_GROUND, USE_CLUTTER, USE_OCCLUDER, USE_CUE };
 
-/* Contrast within a texture, between object and ground, between object and occluder: every object can be told from what is around it, none by colour alone. */
+/* Contrast within a texture, between object and ground, between object and occluder: every object can be told from what
+ * is around it, none by its colour alone. */
 static const double texture_lo = .12, texture_hi = .38, contrast_lo = .42, cover_lo = .3;
 /* Areas: the object's share of the picture; the share of it that an occluder hides. */
 static const double area_lo = .055, area_hi = .14, hidden_lo = .05, hidden_hi = .25, occluder_share = .6;
@@ -148,7 +149,8 @@ void why_synth_scene_draw(const why_synth_options *o, uint32_t index, synth_scen
     place_object(s, &object);
     why_synth_texture_draw(&s->ground, texture_lo, texture_hi, &ground);
     why_synth_texture_draw(&s->fill, texture_lo, texture_hi, &object);
-    while (why_synth_texture_distance(&s->fill, &s->ground) < contrast_lo) why_synth_texture_recolour(&s->fill, texture_lo, texture_hi, &object);
+    while (why_synth_texture_distance(&s->fill, &s->ground) < contrast_lo)
+        why_synth_texture_recolour(&s->fill, texture_lo, texture_hi, &object);
     draw_clutter(s, &clutter);
     draw_occluder(s, &occluder);
     if (o->planted) draw_cue(s, o->shortcut, &cue);

@@ -71,8 +71,8 @@ static why_status write_part(set *s, uint32_t index, why_synth_part part, const 
     why_status st = save_picture(s, picture, &without);
     why_image_clear(&without);
     WHY_TRY(st);
-    why_buf_printf(&s->parts, "%s,%d,%s,%s-%05u,%s,images/%05u.png,%s,%.6f\n", picture, f->label, mask, s->o->split, index, s->o->split, index, name,
-                   f->visible[part]);
+    why_buf_printf(&s->parts, "%s,%d,%s,%s-%05u,%s,", picture, f->label, mask, s->o->split, index, s->o->split);
+    why_buf_printf(&s->parts, "images/%05u.png,%s,%.6f\n", index, name, f->visible[part]);
     return save_mask(s, mask, owner, part);
 }
 

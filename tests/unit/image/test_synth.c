@@ -379,7 +379,8 @@ static void check_lists(const char *dir, int label) {
     assert_int_equal(strncmp(labels, "disc\n", 5), 0);
     snprintf(line, sizeof line, "\nimages/00001.png,%d,masks/00001.png,test-00001,test,", label);
     assert_true(has(list, line));
-    snprintf(line, sizeof line, "\nparts/00001-clutter.png,%d,parts/00001-clutter-mask.png,test-00001,test,images/00001.png,clutter,", label);
+    snprintf(line, sizeof line, "\nparts/00001-clutter.png,%d,parts/00001-clutter-mask.png,test-00001,test,images/00001.png,clutter,",
+             label);
     assert_true(has(parts, line));
     free(list);
     free(parts);
