@@ -136,7 +136,8 @@ static why_status unknown(const char *name) {
     size_t n = 0;
     for (; why_fill_kinds[n]; n++) names[n] = why_fill_kinds[n]->name;
     const char *nearest = why_nearest(name, names, n);
-    return why_fail(WHY_EARG, "fill '%s' is unknown; %s '%s'", name, nearest ? "did you mean" : "one of them is", nearest ? nearest : names[0]);
+    if (nearest) return why_fail(WHY_EARG, "fill '%s' is unknown; did you mean '%s'?", name, nearest);
+    return why_fail(WHY_EARG, "fill '%s' is unknown; see `whypix list maskers`", name);
 }
 
 static const why_fill_kind *find(const char *name) {

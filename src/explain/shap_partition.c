@@ -237,7 +237,8 @@ static why_status explain(const why_request *r, why_explanation *out) {
 
 static int64_t evaluations(const why_params *p, int h, int w, int segments) {
     (void)h, (void)w, (void)segments;
-    return why_params_int(p, "evaluations");
+    int64_t budget = why_params_int(p, "evaluations");
+    return budget + budget % 2; /* nodes cost two */
 }
 
 const why_explainer why_explainer_shap_partition = {
