@@ -3,6 +3,8 @@
 /* One line per command, in the order of `whypix --help`. */
 #define WHY_COMMANDS(X) \
     X(plan)             \
+    X(status)           \
+    X(table)            \
     X(explain)          \
     X(compare)          \
     X(infer)            \
