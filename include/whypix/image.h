@@ -94,7 +94,8 @@ why_status why_segmenter_parse(const char *text, const why_segmenter **segmenter
 /* ------------------------------------------------------------------ filters */
 /* cv2.blur(kx, ky) on 8-bit, anchored at k/2, BORDER_REFLECT_101, with OpenCV's rounding. in/out h*w*3, may not alias. */
 why_status why_box_blur(const uint8_t *in, int h, int w, int kx, int ky, uint8_t *out) WHY_MUST_USE;
-/* Gaussian blur of h*w*3 floats, k x k window (odd), zero padding as a convolution (RISE) or reflected. */
+/* Gaussian blur of h*w*3 floats, k x k window (odd, up to 1023), sigma in pixels. zero_pad: RISE's convolution, whose
+ * kernel is scipy's Gaussian with its tails mirrored into the window; otherwise OpenCV's cut-off kernel, BORDER_REFLECT_101. */
 why_status why_gaussian_blur(const float *in, int h, int w, int k, double sigma, bool zero_pad, float *out) WHY_MUST_USE;
 
 /* ------------------------------------------------------------------ pictures for people */

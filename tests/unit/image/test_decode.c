@@ -6,6 +6,7 @@
 #include "golden.h"
 
 #include "base/file.h"
+#include "image/decode.h"
 #include "whypix/rng.h"
 
 static void read_bytes(const char *path, uint8_t **bytes, size_t *n) { assert_ok(why_read_file(path, 1 << 24, bytes, n)); }
@@ -126,7 +127,25 @@ static void corrupt_png_data_is_an_error(void **state) {
     bytes[n / 2] ^= 0x40;
     assert_int_equal(why_image_decode(bytes, n, NULL, &im), WHY_EFORMAT);
     assert_says("broken PNG");
+    bytes[n / 2] ^= 0x40;
+    bytes[n - 14] ^= 1; /* the checksum of the pixels, before the 12 bytes of IEND */
+    assert_int_equal(why_image_decode(bytes, n, NULL, &im), WHY_EFORMAT);
+    assert_says("CRC");
     free(bytes);
+}
+
+static void orientations_are_read_in_both_byte_orders(void **state) {
+    (void)state;
+    uint8_t little[] = "II*\0\x08\0\0\0\x02\0" "\x0f\x01\x02\0\x01\0\0\0\0\0\0\0" "\x12\x01\x03\0\x01\0\0\0\x06\0\0\0";
+    static const uint8_t big[] = "MM\0*\0\0\0\x08\0\x01" "\x01\x12\0\x03\0\0\0\x01\0\x08\0\0";
+    const size_t n = sizeof little - 1;
+    assert_int_equal(why_exif_orientation(little, n), 6);
+    assert_int_equal(why_exif_orientation(big, sizeof big - 1), 8);
+    for (size_t cut = 0; cut < n; cut++) assert_int_equal(why_exif_orientation(little, cut), 1);
+    little[n - 4] = 9;
+    assert_int_equal(why_exif_orientation(little, n), 1);
+    memset(little + 4, 0xff, 4); /* an offset beyond the block */
+    assert_int_equal(why_exif_orientation(little, n), 1);
 }
 
 static void other_formats_are_named(void **state) {
@@ -239,6 +258,7 @@ int main(void) {
         cmocka_unit_test(every_truncation_is_an_error),
         cmocka_unit_test(a_jpeg_without_its_end_marker_is_truncated),
         cmocka_unit_test(corrupt_png_data_is_an_error),
+        cmocka_unit_test(orientations_are_read_in_both_byte_orders),
         cmocka_unit_test(other_formats_are_named),
         cmocka_unit_test(what_is_not_a_file_is_said),
         cmocka_unit_test(hostile_bytes_never_crash),

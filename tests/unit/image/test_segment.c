@@ -1,6 +1,9 @@
 /* Segmentations against scikit-image 0.19, its noise injected: on pictures of our own, and on real ones where they are. */
 #include "golden.h"
 
+#include "image/segment_kernel.h"
+#include "whypix/rng.h"
+
 static double *load_noise(const char *path) {
     why_npy a;
     assert_ok(why_npy_load(path, &a));
@@ -124,6 +127,29 @@ static void real_pictures_are_scikit_images(void **state) {
     }
 }
 
+/* Every CPU's path gives the bits of the generic one, and those are libm's to 4 units in the last place. */
+static void kernel_variants_agree(void **state) {
+    (void)state;
+    enum { N = 203 };
+    static const double scales[] = {-0.5, -1.0 / 32, -1e-9, -1e4};
+    double colours[6 * N], want[N], got[N];
+    why_rng r = why_rng_at(why_stream_of(3, 4, "kernel"), 0);
+    for (int i = 0; i < 6 * N; i++) colours[i] = i % 5 == 0 ? 1 : 20 * why_rng_uniform(&r);
+    for (size_t k = 0; k < sizeof scales / sizeof *scales; k++)
+        for (int n = 1; n <= N; n += 101) {
+            why_kernel_row_for(WHY_ISA_GENERIC)(colours, colours + 3 * N, N, n, 2, scales[k], want);
+            why_kernel_row_for(why_cpu_isa())(colours, colours + 3 * N, N, n, 2, scales[k], got);
+            assert_memory_equal(want, got, (size_t)n * sizeof *want);
+            for (int i = 0; i < n; i++) {
+                double d2 = 2;
+                for (int c = 0; c < 3; c++) d2 += pow(colours[c * N + i] - colours[(3 + c) * N + i], 2);
+                const double x = scales[k] * d2, exact = exp(x < -700 ? -700 : x);
+                /* x itself is rounded: half a unit of x is |x| units of the result */
+                assert_true(fabs(got[i] - exact) <= exact * (4 + 2 * fabs(x < -700 ? -700 : x)) * 0x1p-52);
+            }
+        }
+}
+
 static void a_seed_decides_ties_and_nothing_else_does(void **state) {
     (void)state;
     why_image im;
@@ -204,6 +230,7 @@ int main(void) {
         cmocka_unit_test(segments_are_scikit_images),
         cmocka_unit_test(flat_pictures_are_scikit_images_too),
         cmocka_unit_test(real_pictures_are_scikit_images),
+        cmocka_unit_test(kernel_variants_agree),
         cmocka_unit_test(a_seed_decides_ties_and_nothing_else_does),
         cmocka_unit_test(small_and_thin_pictures_are_segmented),
         cmocka_unit_test(grids_are_even),
