@@ -139,7 +139,7 @@ static void predictions(const char *model, const char *folder, int column, const
     }
     fclose(f);
     printf("%s: worst |p difference| %.2g\n", model, worst);
-    assert_true(worst < 2e-6); /* the list has six digits */
+    assert_true(worst < 1e-5); /* six digits in the list, and at most p(1-p) of the 1e-4 sd that logits may differ */
     net_close(&n);
 }
 
