@@ -356,10 +356,9 @@ static why_status judge(why_coordinator *c, int index) {
 
 static why_status check_worker(why_coordinator *c, int index) {
     worker *w = &c->workers[index];
-    if (w->state == GONE) return WHY_OK;
-    if (w->state != LOST) WHY_TRY(judge(c, index));
+    if (w->state != LOST && w->state != GONE) WHY_TRY(judge(c, index));
     if (c->now - w->beaten < c->o.beat_every) return WHY_OK;
-    w->beaten = c->now; /* the lost ones too: they may come back */
+    w->beaten = c->now; /* the lost ones too, they may come back; and those that left, they wait for the others */
     return act(c, (why_action){.type = WHY_ACTION_BEAT, .worker = index});
 }
 

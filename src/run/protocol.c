@@ -25,10 +25,11 @@ static const struct {
     [WHY_MSG_BEAT] = {"BEAT", 0},
     [WHY_MSG_STOP] = {"STOP", FLAG},
     [WHY_MSG_BYE] = {"BYE", 0},
+    [WHY_MSG_CLOSE] = {"CLOSE", FLAG},
 };
-_Static_assert(sizeof types / sizeof *types == WHY_MSG_END, "one row per message type");
+_Static_assert(sizeof types / sizeof *types == WHY_MSG_TYPES, "one row per message type");
 
-const char *why_message_name(why_message_type type) { return (unsigned)type < WHY_MSG_END ? types[type].name : "?"; }
+const char *why_message_name(why_message_type type) { return (unsigned)type < WHY_MSG_TYPES ? types[type].name : "?"; }
 
 /* ---------------------------------------------------------------- fields */
 static uint8_t *put(uint8_t *at, uint64_t v, int bytes) {
@@ -141,7 +142,7 @@ why_status why_message_decode(const uint8_t *bytes, size_t n, why_message *m) {
     const uint32_t crc = (uint32_t)get(&tail, 4), want = (uint32_t)crc32(0, bytes, (uInt)(n - TAIL));
     if (crc != want) return why_fail(WHY_EFORMAT, "message of %zu bytes: checksum %08x, computed %08x", n, crc, want);
     if (bytes[0] != MAGIC || bytes[1] != VERSION) return why_fail(WHY_EFORMAT, "message begins %02x %02x, want %02x %02x", bytes[0], bytes[1], MAGIC, VERSION);
-    if (bytes[2] == 0 || bytes[2] >= WHY_MSG_END) return why_fail(WHY_EFORMAT, "message type %d, 1 to %d are known", bytes[2], WHY_MSG_END - 1);
+    if (bytes[2] == 0 || bytes[2] >= WHY_MSG_TYPES) return why_fail(WHY_EFORMAT, "message type %d, 1 to %d are known", bytes[2], WHY_MSG_TYPES - 1);
     m->type = (why_message_type)bytes[2];
     const unsigned fields = types[m->type].fields;
     const size_t fixed = HEAD + fixed_size(fields) + TAIL;

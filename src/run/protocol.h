@@ -10,6 +10,7 @@
  *   BEAT                     <----->   BEAT                  I am alive
  *                            <------   STOP                  finish the running image; begin no other
  *   BYE                      ------>                         nothing of mine is unacknowledged
+ *                            <------   CLOSE                 the run is over; is everyone there for the last reduction?
  *
  * Every message ends with a CRC-32 of what precedes it and is at most WHY_MESSAGE_MAX bytes; WORK and RESULT bodies are
  * cut into numbered parts. All numbers little-endian. A receiver drops what does not check: the sender keeps a result
@@ -33,7 +34,8 @@ typedef enum why_message_type {
     WHY_MSG_BEAT,
     WHY_MSG_STOP,
     WHY_MSG_BYE,
-    WHY_MSG_END /* number of types */
+    WHY_MSG_CLOSE,
+    WHY_MSG_TYPES /* one more than the last */
 } why_message_type;
 
 /* One message; which fields travel depends on the type (protocol.c has the table), the others are 0. */
@@ -47,7 +49,7 @@ typedef struct why_message {
     uint32_t total;         /* ... bytes of the whole body */
     int64_t pid;
     int32_t threads;
-    uint8_t flag;           /* ACK: 1 = these rows were the first, 0 = they were there already; STOP: 1 = do not wait for acknowledgements */
+    uint8_t flag;           /* ACK: these rows were the first; STOP: do not wait for acknowledgements; CLOSE: everyone is there */
     const uint8_t *data;    /* body part, host name or error text; a view when decoded */
     uint32_t size;          /* ... its bytes */
 } why_message;

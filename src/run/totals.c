@@ -32,20 +32,37 @@ static void count_value(why_totals *t, int64_t metric_id, double value) {
     else why_moments_add(part, value, m->lo, m->hi);
 }
 
-why_status why_totals_add(why_totals *t, const uint8_t *record, size_t n, bool *failed) {
-    *failed = false;
+static void count_row(why_totals *t, const why_row *row) {
+    if (row->type == WHY_ROW_SCORE) count_value(t, row->u.score.metric_id, row->u.score.value);
+    if (row->type == WHY_ROW_PAIR) count_value(t, row->u.pair.metric_id, row->u.pair.value);
+}
+
+why_status why_totals_add(why_totals *t, const uint8_t *record, size_t n) {
     WHY_TRY(why_record_check(record, n));
-    size_t at = 0;
     int rows = 0;
     why_row row;
-    for (bool more = true;; rows++) {
+    bool more = true;
+    for (size_t at = 0; more; rows++) {
         WHY_TRY(why_record_next(record, n, &at, &row, &more));
-        if (!more) break;
-        if (row.type == WHY_ROW_FAILURE) *failed = true;
-        else if (row.type == WHY_ROW_SCORE) count_value(t, row.u.score.metric_id, row.u.score.value);
-        else if (row.type == WHY_ROW_PAIR) count_value(t, row.u.pair.metric_id, row.u.pair.value);
+        count_row(t, &row);
     }
     why_moments_add(&t->parts[0], rows, 0, 65536);
+    return WHY_OK;
+}
+
+static bool says_failed(const why_row *row) {
+    return row->type == WHY_ROW_FAILURE || (row->type == WHY_ROW_EXPLANATION && strcmp(row->u.explanation.status, "failed") == 0);
+}
+
+why_status why_record_outcome(const uint8_t *record, size_t n, bool *failed) {
+    *failed = false;
+    WHY_TRY(why_record_check(record, n));
+    why_row row;
+    bool more = true;
+    for (size_t at = 0; more;) {
+        WHY_TRY(why_record_next(record, n, &at, &row, &more));
+        *failed = *failed || says_failed(&row);
+    }
     return WHY_OK;
 }
 

@@ -21,8 +21,10 @@ typedef struct why_totals {
 
 why_status why_totals_create(const why_total_metric *metrics, int n, why_totals *out) WHY_MUST_USE;
 void why_totals_clear(why_totals *t);
-/* Check a record and count it. *failed: it holds a FAILURE row. WHY_EFORMAT leaves the totals untouched. */
-why_status why_totals_add(why_totals *t, const uint8_t *record, size_t n, bool *failed) WHY_MUST_USE;
+/* Count a record. WHY_EFORMAT leaves the totals untouched. */
+why_status why_totals_add(why_totals *t, const uint8_t *record, size_t n) WHY_MUST_USE;
+/* Check a record. *failed: it says that the image, or a cell of it, failed. */
+why_status why_record_outcome(const uint8_t *record, size_t n, bool *failed) WHY_MUST_USE;
 /* WHY_EBUG naming the first difference between what workers sent and what was applied. */
 why_status why_totals_compare(const why_totals *sent, const why_totals *applied) WHY_MUST_USE;
 

@@ -70,8 +70,7 @@ static why_status on_ack(worker *w, const why_message *m) {
     for (size_t i = 0; i < w->n_parcels; i++) {
         parcel *p = &w->parcels[i];
         if (p->head.shard != m->shard || p->head.image != m->image) continue;
-        bool failed;
-        const why_status st = m->flag ? why_totals_add(w->totals, p->record.data, p->record.size, &failed) : WHY_OK;
+        const why_status st = m->flag ? why_totals_add(w->totals, p->record.data, p->record.size) : WHY_OK;
         why_buf_clear(&p->record);
         memmove(p, p + 1, (--w->n_parcels - i) * sizeof *p);
         return st;
@@ -187,48 +186,63 @@ why_status why_worker_run(const why_worker_options *options, why_totals *totals)
 typedef struct relay {
     why_transport *queue, *world;
     double heard, beaten;
-    bool over;
+    bool closed, everyone;
 } relay;
 
-/* Everything that waits at one side goes to the other; *moved counts. */
-static why_status carry(relay *r, why_transport *from, why_transport *to, int end, int *moved) {
+/* What rank 0 says goes to the worker, but for CLOSE, which is for us. */
+static why_status from_world(relay *r, int *moved) {
+    uint8_t bytes[WHY_MESSAGE_MAX];
+    while (!r->closed) {
+        size_t n;
+        int sender;
+        why_message m;
+        WHY_TRY(r->world->receive(r->world, 0, bytes, &n, &sender));
+        if (n == 0) return WHY_OK;
+        ++*moved;
+        r->heard = why_clock();
+        r->closed = why_message_decode(bytes, n, &m) == WHY_OK && m.type == WHY_MSG_CLOSE;
+        if (r->closed) r->everyone = m.flag;
+        else WHY_TRY(r->queue->send(r->queue, 1, bytes, n));
+    }
+    return WHY_OK;
+}
+
+static why_status from_worker(relay *r, int *moved) {
     uint8_t bytes[WHY_MESSAGE_MAX];
     for (;;) {
         size_t n;
         int sender;
-        WHY_TRY(from->receive(from, 0, bytes, &n, &sender));
+        WHY_TRY(r->queue->receive(r->queue, 0, bytes, &n, &sender));
         if (n == 0) return WHY_OK;
         ++*moved;
-        if (from == r->world) r->heard = why_clock();
-        WHY_TRY(to->send(to, end, bytes, n));
-        if (from == r->world) continue;
-        why_message m;
-        if (why_message_decode(bytes, n, &m) == WHY_OK && m.type == WHY_MSG_BYE) r->over = true;
+        WHY_TRY(r->world->send(r->world, 0, bytes, n));
     }
 }
 
-static why_status beat(relay *r, double now, double beat_every) {
+static why_status keep_in_touch(relay *r, double beat_every, double silence) {
+    const double now = why_clock();
+    if (now - r->heard > silence) return why_fail(WHY_EPEER, "rank 0 was silent for %.0f s", now - r->heard);
     if (now - r->beaten < beat_every) return WHY_OK;
     r->beaten = now;
     return why_message_send(r->world, 0, &(why_message){.type = WHY_MSG_BEAT});
 }
 
-why_status why_relay_run(why_transport *queue, why_transport *world, double beat_every, double silence) {
-    relay r = {.queue = queue, .world = world, .heard = why_clock(), .beaten = why_clock()};
-    why_status st = WHY_OK;
-    for (int idle = 0; !st && !r.over;) {
+static why_status relay_all(relay *r, double beat_every, double silence) {
+    for (int idle = 0; !r->closed;) {
         int moved = 0;
-        st = carry(&r, world, queue, 1, &moved);
-        if (!st) st = carry(&r, queue, world, 0, &moved);
-        const double now = why_clock();
-        if (!st) st = beat(&r, now, beat_every);
-        if (!st && now - r.heard > silence) st = why_fail(WHY_EPEER, "rank 0 was silent for %.0f s", now - r.heard);
+        WHY_TRY(from_world(r, &moved));
+        WHY_TRY(from_worker(r, &moved));
+        WHY_TRY(keep_in_touch(r, beat_every, silence));
         if (moved) idle = 0;
-        else if (!r.over) why_pause(why_backoff(&idle));
+        else why_pause(why_backoff(&idle));
     }
-    if (st) {
-        const why_status stop = why_message_send(queue, 1, &(why_message){.type = WHY_MSG_STOP, .flag = 1});
-        if (stop) return stop;
-    }
+    return WHY_OK;
+}
+
+why_status why_relay_run(why_transport *queue, why_transport *world, double beat_every, double silence, bool *everyone) {
+    relay r = {.queue = queue, .world = world, .heard = why_clock(), .beaten = why_clock()};
+    const why_status st = relay_all(&r, beat_every, silence);
+    *everyone = r.everyone;
+    if (st || !r.everyone) WHY_TRY(why_message_send(queue, 1, &(why_message){.type = WHY_MSG_STOP, .flag = 1}));
     return st;
 }

@@ -26,8 +26,9 @@ typedef struct why_worker_options {
 why_status why_worker_run(const why_worker_options *options, why_totals *totals) WHY_MUST_USE;
 
 /* The main thread of a rank without coordinator: carry messages between `queue` (the worker is its end 1) and rank 0,
- * beat every `beat_every` seconds, until the worker's BYE went out. WHY_EPEER when rank 0 was silent for `silence`
- * seconds; the worker has then been told to stop. */
-why_status why_relay_run(why_transport *queue, why_transport *world, double beat_every, double silence) WHY_MUST_USE;
+ * beat every `beat_every` seconds, until the worker said BYE and rank 0 CLOSE. *everyone: rank 0 says that all ranks are
+ * there, so that collective calls are safe. WHY_EPEER when rank 0 was silent for `silence` seconds; the worker has then
+ * been told to stop. */
+why_status why_relay_run(why_transport *queue, why_transport *world, double beat_every, double silence, bool *everyone) WHY_MUST_USE;
 
 #endif

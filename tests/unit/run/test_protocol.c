@@ -16,7 +16,7 @@ static why_message full(why_message_type type) {
 
 static void every_type_round_trips(void **state) {
     (void)state;
-    for (int t = 1; t < WHY_MSG_END; t++) {
+    for (int t = 1; t < WHY_MSG_TYPES; t++) {
         uint8_t bytes[WHY_MESSAGE_MAX], again[WHY_MESSAGE_MAX];
         const why_message m = full((why_message_type)t);
         const size_t n = why_message_encode(&m, bytes);
@@ -58,7 +58,7 @@ static void long_texts_are_cut(void **state) {
 /* Any single changed byte is noticed (CRC-32 finds every error of up to 32 bits in a row), and so is any other length. */
 static void damage_is_noticed(void **state) {
     (void)state;
-    for (int t = 1; t < WHY_MSG_END; t++) {
+    for (int t = 1; t < WHY_MSG_TYPES; t++) {
         uint8_t bytes[WHY_MESSAGE_MAX];
         const why_message m = full((why_message_type)t);
         const size_t n = why_message_encode(&m, bytes);
@@ -201,7 +201,7 @@ static void hostile_bytes_do_no_harm(void **state) {
     why_assembly a = {0};
     for (int round = 0; round < 20000; round++) {
         uint8_t bytes[WHY_MESSAGE_MAX];
-        const why_message seed = full((why_message_type)(1 + why_rng_below(&rng, WHY_MSG_END - 1)));
+        const why_message seed = full((why_message_type)(1 + why_rng_below(&rng, WHY_MSG_TYPES - 1)));
         why_message m = seed;
         m.total = why_rng_below(&rng, 9000);
         m.parts = 1 + why_rng_below(&rng, 4);

@@ -1,0 +1,47 @@
+/* `whypix run`: a job from its file to its database, on every rank. */
+#ifndef WHYPIX_RUN_RUN_H
+#define WHYPIX_RUN_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "run/worker.h"
+
+/* What is going on, on rank 0. */
+typedef struct why_run_report {
+    enum { WHY_RUN_BEGINS, WHY_RUN_GOES_ON, WHY_RUN_ENDS } phase;
+    const char *job, *database, *threads_from;
+    const char *maps_dir, *overlays_dir;  /* NULL: none */
+    int ranks, threads;                   /* threads: of each rank */
+    int images, cells;                    /* of the job (images: after --limit) */
+    int todo, closed, failed;             /* images: to do in this run; done of them, failed ones included */
+    int all_failed;                       /* images with a failed explanation in the database (WHY_RUN_ENDS) */
+    int workers, lost;
+    double seconds, rate, left;           /* since the first shard; images/s; seconds to go (negative: not known) */
+    bool stopping;
+    const char *trouble;                  /* the last thing that went wrong with a worker, or "" */
+    int exit_code;                        /* WHY_RUN_ENDS */
+} why_run_report;
+
+typedef struct why_run_options {
+    const char *job_file;
+    const char *database;                 /* NULL: as the job says */
+    int64_t limit;                        /* first so many images of the list; < 0: all */
+    /* Threads for each rank, given the job file's number (0: auto) and how many ranks share this rank's cores. */
+    why_status (*choose_threads)(void *ctx, int job, int sharers, int *threads, const char **from);
+    void (*report)(void *ctx, const why_run_report *r); /* rank 0 only; several times a second while it goes on */
+    void *ctx;
+    why_work_fn *work;                    /* NULL: the pipeline; a test's stand-in gets the plan as its ctx */
+} why_run_options;
+
+typedef struct why_run_result {
+    int rank, exit_code;                  /* exit code: of the design on rank 0, 0 on all others */
+    bool must_exit;                       /* somebody is lost: end with _exit, for exit handlers of MPI would wait for it */
+} why_run_result;
+
+/* SIGUSR1 ends the run early and in peace (exit code 75), as do SIGTERM and SIGINT when the process is not under mpirun.
+ * They are blocked from here on; after the first SIGTERM or SIGINT the next one has its usual effect.
+ * An error on one rank is an error on all; its text is rank 0's to print (result->rank). */
+why_status why_run(const why_run_options *options, why_run_result *result) WHY_MUST_USE;
+
+#endif
