@@ -124,7 +124,8 @@ static void convolve_line(const double *in, double *out, int n, size_t step, con
 why_status why_gaussian_blur(const float *in, int h, int w, int k, double sigma, bool zero_pad, float *out) {
     enum { LARGEST = 1023 };
     if (k < 1 || k % 2 == 0 || k > LARGEST || !(sigma > 0) || sigma > LARGEST)
-        return why_fail(WHY_EARG, "Gaussian blur of k = %d, sigma = %g: an odd k up to %d and a positive sigma are wanted", k, sigma, LARGEST);
+        return why_fail(WHY_EARG, "Gaussian blur of k = %d, sigma = %g: an odd k up to %d and a positive sigma are wanted", k, sigma,
+                        LARGEST);
     const size_t n = (size_t)h * (size_t)w * 3, row = (size_t)w * 3;
     double *a;
     WHY_TRY(why_alloc(2 * n + (size_t)k, sizeof *a, "a blurred picture", &a));

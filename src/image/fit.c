@@ -56,12 +56,14 @@ static void crop_axis(int full, int crop, int *frame, int *pad, int *from, int *
 static why_status plan_frame(int h, int w, const why_fit *fit, struct frame *f) {
     const int64_t most = 1 << 28;
     if (fit->resize_h < 0 || fit->resize_w < 0 || fit->crop < 0 || (fit->resize_w > 0 && fit->resize_h == 0))
-        return why_fail(WHY_EARG, "fit: resize %d x %d, crop %d: sizes must be positive, or 0 for none", fit->resize_w, fit->resize_h, fit->crop);
+        return why_fail(WHY_EARG, "fit: resize %d x %d, crop %d: sizes must be positive, or 0 for none", fit->resize_w, fit->resize_h,
+                        fit->crop);
     *f = (struct frame){0};
     WHY_TRY(resized_size(h, w, fit, &f->win.full_h, &f->win.full_w));
     crop_axis(f->win.full_h, fit->crop, &f->h, &f->top, &f->win.y0, &f->win.h);
     crop_axis(f->win.full_w, fit->crop, &f->w, &f->left, &f->win.x0, &f->win.w);
-    if ((int64_t)f->h * f->w > most) return why_fail(WHY_ELIMIT, "fit: the picture becomes %d x %d, at most %lld pixels are made", f->w, f->h, (long long)most);
+    if ((int64_t)f->h * f->w > most)
+        return why_fail(WHY_ELIMIT, "fit: the picture becomes %d x %d, at most %lld pixels are made", f->w, f->h, (long long)most);
     return WHY_OK;
 }
 

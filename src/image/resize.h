@@ -10,6 +10,7 @@ typedef struct why_window {
 } why_window;
 
 /* `channels` interleaved 8-bit planes; out: win->h * win->w * channels. */
-why_status why_resize_window(const uint8_t *in, int h, int w, int channels, const why_window *win, why_filter how, uint8_t *out) WHY_MUST_USE;
+why_status why_resize_window(const uint8_t *in, int h, int w, int channels, const why_window *win, why_filter how,
+                             uint8_t *out) WHY_MUST_USE;
 
 #endif

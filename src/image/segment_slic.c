@@ -75,7 +75,8 @@ static why_status place_centres(struct slic *s, int wanted) {
     WHY_TRY(why_alloc((size_t)ny * (size_t)nx, sizeof *s->centres, "SLIC centres", &s->centres));
     for (int i = 0; i < ny; i++)
         for (int k = 0; k < nx; k++)
-            s->centres[s->n_centres++] = (struct centre){.y = g.start[0] + i * g.step[0], .x = g.start[1] + k * g.step[1], .farthest = 1, .n = 1};
+            s->centres[s->n_centres++] =
+                (struct centre){.y = g.start[0] + i * g.step[0], .x = g.start[1] + k * g.step[1], .farthest = 1, .n = 1};
     const struct grid window = regular_grid(s->h, s->w, s->n_centres);
     s->step_y = window.step[0];
     s->step_x = window.step[1];

@@ -158,7 +158,8 @@ def segmenting():
         for k, sigma in ((4, 0), (2, 0), (1.5, 1)):
             labels = quickshift(rgb, kernel_size=k, max_dist=200, ratio=0.2, sigma=sigma, random_seed=11)
             np.save(out / f"quickshift_{i}_{k}.npy", labels.astype(np.uint8 if labels.max() < 256 else np.int32))
-        for name, options in {"plain": dict(n_segments=50, sigma=1), "many": dict(n_segments=90, sigma=0), "zero": dict(n_segments=30, slic_zero=True, sigma=2)}.items():
+        for name, options in {"plain": dict(n_segments=50, sigma=1), "many": dict(n_segments=90, sigma=0),
+                              "zero": dict(n_segments=30, slic_zero=True, sigma=2)}.items():
             np.save(out / f"slic_{i}_{name}.npy", slic(rgb, compactness=10, start_label=0, **options).astype(np.uint8))
     flat = np.full((72, 96, 3), 77, np.uint8)
     np.save(out / "quickshift_flat.npy", quickshift(flat, kernel_size=2, max_dist=200, ratio=0.2, random_seed=11).astype(np.uint8))

@@ -76,7 +76,8 @@ static void check_mean(const struct outcome *o, const why_image *im) {
     for (size_t c = 0; c < 3; c++) {
         double sum = 0;
         for (size_t i = 0; i < n; i++) sum += im->rgb[3 * i + c];
-        if (fabs(sum / (double)n - o->mean[c]) > 0.01) fail_msg("%s: mean of channel %zu is %.3f, not %.2f", o->file, c, sum / (double)n, o->mean[c]);
+        const double mean = sum / (double)n;
+        if (fabs(mean - o->mean[c]) > 0.01) fail_msg("%s: mean of channel %zu is %.3f, not %.2f", o->file, c, mean, o->mean[c]);
     }
 }
 

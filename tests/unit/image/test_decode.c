@@ -11,10 +11,12 @@
 
 static void read_bytes(const char *path, uint8_t **bytes, size_t *n) { assert_ok(why_read_file(path, 1 << 24, bytes, n)); }
 
-static void check_digest(const char *what, const char *name, int h, int w, const char *want, const uint8_t *px, int got_h, int got_w, size_t n) {
+static void check_digest(const char *what, const char *name, int h, int w, const char *want, const uint8_t *px, int got_h, int got_w,
+                         size_t n) {
     char hex[65];
     why_sha256(px, n, hex);
-    if (h != got_h || w != got_w || strcmp(hex, want) != 0) fail_msg("%s %s: not Pillow's %d x %d pixels (ours: %d x %d)", what, name, w, h, got_w, got_h);
+    if (h != got_h || w != got_w || strcmp(hex, want) != 0)
+        fail_msg("%s %s: not Pillow's %d x %d pixels (ours: %d x %d)", what, name, w, h, got_w, got_h);
 }
 
 static void check_rgb(const char *kind, const char *name, int h, int w, const char *want) {

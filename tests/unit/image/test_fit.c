@@ -19,7 +19,8 @@ static void resizing_is_pillows(void **state) {
     for (size_t i = 0; i < sizeof size / sizeof *size; i++)
         for (int how = WHY_NEAREST; how <= WHY_BICUBIC; how++) {
             assert_ok(why_image_resize(&in, size[i][0], size[i][1], (why_filter)how, &out));
-            assert_same_bytes(golden("resize_%dx%d_%s.npy", size[i][0], size[i][1], names[how]), out.rgb, (size_t)out.h * (size_t)out.w * 3);
+            const char *want = golden("resize_%dx%d_%s.npy", size[i][0], size[i][1], names[how]);
+            assert_same_bytes(want, out.rgb, (size_t)out.h * (size_t)out.w * 3);
             why_image_clear(&out);
         }
     why_image_clear(&in);
@@ -164,7 +165,8 @@ static void presets_are_written_canonically(void **state) {
     (void)state;
     char *text;
     assert_ok(why_preprocess_canonical(why_preprocess_find("torchvision"), &text));
-    assert_string_equal(text, "{\"name\":\"torchvision\",\"divisor\":255,\"mean\":[0.485,0.456,0.406],\"std\":[0.229,0.224,0.225],\"bgr\":false}");
+    assert_string_equal(text, "{\"name\":\"torchvision\",\"divisor\":255,"
+                              "\"mean\":[0.485,0.456,0.406],\"std\":[0.229,0.224,0.225],\"bgr\":false}");
     free(text);
 }
 

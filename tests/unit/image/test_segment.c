@@ -173,7 +173,8 @@ static void a_seed_decides_ties_and_nothing_else_does(void **state) {
 static void small_and_thin_pictures_are_segmented(void **state) {
     (void)state;
     static const int size[][2] = {{1, 1}, {1, 40}, {40, 1}, {2, 3}, {5, 200}};
-    static const char *const texts[] = {"quickshift", "quickshift(max_dist=0)", "slic", "slic(n_segments=100000)", "slic(connected=false)", "grid(1,1)"};
+    static const char *const texts[] = {"quickshift",            "quickshift(max_dist=0)", "slic", "slic(n_segments=100000)",
+                                        "slic(connected=false)", "grid(1,1)"};
     for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
         why_image im;
         assert_ok(why_image_create(size[i][0], size[i][1], &im));
