@@ -40,7 +40,8 @@ why_status why_field_make(const float *map, int h, int w, const why_segments *ow
                           const why_segments *grid_segments, why_field *out) WHY_MUST_USE;
 void why_field_clear(why_field *f);
 
-/* One point of a curve; metrics that have one hand it over point by point. */
+/* One point of a curve; metrics that have one hand it over point by point, steps 0, 1, ... with x rising from 0 to 1
+ * (share of the pixels that have changed sides) and y the score (NAN or infinite when the model's output is). */
 typedef void why_curve_fn(void *ctx, int step, double x, double y);
 
 typedef struct why_score_input {
@@ -74,7 +75,8 @@ typedef struct why_metric {
     const why_param *params;
     const char *fill;           /* default fill of a metric with WHY_METRIC_FILL, as text; else NULL */
     why_value (*pair)(const why_field *a, const why_field *b, const why_params *p); /* kind WHY_PAIR; fields of one size */
-    why_status (*score)(why_score_input *in, const why_params *p, why_value *out);  /* kind WHY_SCORE; status only for failures, not for undefined values */
+    /* kind WHY_SCORE; a status only for failures, not for undefined values */
+    why_status (*score)(why_score_input *in, const why_params *p, why_value *out);
     int64_t (*evaluations)(const why_params *p, int h, int w); /* NULL: none */
 } why_metric;
 

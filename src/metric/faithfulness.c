@@ -103,11 +103,11 @@ static why_status run_points(struct curve *c, int first, int count) {
     return why_evaluator_run(why_subject_evaluator(c->in->subject), p, count, c->logits);
 }
 
-/* Hand a point over and add its trapezoid. */
+/* Hand a point over and add the trapezoid from the last one (point 0 has none: both x are 0). */
 static void add_point(struct curve *c, int point, double y) {
     double x = (double)pixels_at(c, point) / c->n;
     if (c->in->curve) c->in->curve(c->in->curve_ctx, point, x, y);
-    if (point > 0) c->area += (x - c->last_x) * (y + c->last_y) / 2;
+    c->area += (x - c->last_x) * (y + c->last_y) / 2;
     c->last_x = x;
     c->last_y = y;
 }

@@ -134,7 +134,11 @@ static void sha256_known_answers(void **state) {
 static void paths_beside(void **state) {
     (void)state;
     static const char *const cases[][3] = {
-        {"jobs/a.yaml", "m.onnx", "jobs/m.onnx"}, {"a.yaml", "m.onnx", "m.onnx"}, {"jobs/a.yaml", "/m.onnx", "/m.onnx"}, {"/a", "b/c", "/b/c"}};
+        {"jobs/a.yaml", "m.onnx", "jobs/m.onnx"},
+        {"a.yaml", "m.onnx", "m.onnx"},
+        {"jobs/a.yaml", "/m.onnx", "/m.onnx"},
+        {"/a", "b/c", "/b/c"},
+    };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *path;
         assert_int_equal(why_path_beside(cases[i][0], cases[i][1], &path), WHY_OK);
@@ -156,7 +160,8 @@ static void numpy_files_are_read(void **state) {
     static const struct {
         const char *name;
         double scale, shift;
-    } cases[] = {{"f4.npy", 0.25, 0}, {"f8.npy", 0.25, 0}, {"i4.npy", 1, -3}, {"i8.npy", 1, -3}, {"u1.npy", 40, 0}, {"version2.npy", 0.25, 0}};
+    } cases[] = {{"f4.npy", 0.25, 0}, {"f8.npy", 0.25, 0}, {"i4.npy", 1, -3},
+                 {"i8.npy", 1, -3},   {"u1.npy", 40, 0},   {"version2.npy", 0.25, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         why_shape shape;
         float *v;

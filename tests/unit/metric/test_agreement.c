@@ -40,7 +40,8 @@ static why_field field_of(const struct table *t, int map, const char *policy, co
     const why_segments *own = map == 4 || map == 5 ? &t->segments : NULL; /* "segments" and "segments2" */
     assert_int_equal(why_policy_parse(policy, &p), WHY_OK);
     assert_int_equal(why_grid_parse(grid, &g), WHY_OK);
-    if (why_field_make(t->maps + (ptrdiff_t)map * GOLDEN_N, GOLDEN_H, GOLDEN_W, own, p, &g, &t->segments, &f)) fail_msg("%s", why_error_text());
+    const float *v = t->maps + (ptrdiff_t)map * GOLDEN_N;
+    if (why_field_make(v, GOLDEN_H, GOLDEN_W, own, p, &g, &t->segments, &f)) fail_msg("%s", why_error_text());
     return f;
 }
 
@@ -50,7 +51,8 @@ static void check_row(char *c[GOLDEN_COLUMNS], void *ctx) {
     const why_metric *m = find(c[4]);
     why_value ab = measure(m, &a, &b, c[5]), ba = measure(m, &b, &a, c[5]);
     if (!golden_agrees(c[6], ab.value, ab.why, 1e-6))
-        fail_msg("maps %s %s %s %s %s %s: got %.9g (%s), want %s", c[0], c[1], c[2], c[3], c[4], c[5], ab.value, ab.why ? ab.why : "", c[6]);
+        fail_msg("maps %s %s %s %s %s %s: got %.9g (%s), want %s", c[0], c[1], c[2], c[3], c[4], c[5], ab.value,
+                 ab.why ? ab.why : "", c[6]);
     assert_true(golden_agrees(c[6], ba.value, ba.why, 1e-6));
     for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) t->checked[i] += metrics[i] == m;
     t->undefined += ab.why != NULL;
@@ -165,7 +167,8 @@ static void maps_of_a_published_comparison(void **state) {
     why_shape shape;
     if (!test_data("seed003/map_gradcam.npy", path[0]) || !test_data("seed003/map_shap.npy", path[1])) skip();
     for (int i = 0; i < 2; i++) assert_int_equal(why_npy_load_f32(path[i], &shape, &v[i]), WHY_OK);
-    why_field a = plain(v[0], (int)shape.dim[0], (int)shape.dim[1], NULL), b = plain(v[1], (int)shape.dim[0], (int)shape.dim[1], NULL);
+    int h = (int)shape.dim[0], w = (int)shape.dim[1];
+    why_field a = plain(v[0], h, w, NULL), b = plain(v[1], h, w, NULL);
     /* numpy's corrcoef and sum(min) / sum(max) in double */
     assert_true(fabs(measure(&why_metric_pearson, &a, &b, NULL).value - 0.208525373) < 1e-6);
     assert_true(fabs(measure(&why_metric_spearman, &a, &b, NULL).value - 0.349424716) < 1e-6);
@@ -176,7 +179,7 @@ static void maps_of_a_published_comparison(void **state) {
     free(v[1]);
 }
 
-/* Five real maps (Grad-CAM, LIME, SHAP, gradient SHAP, IG) of a small VGG; numpy and scipy on them, all pairs with Grad-CAM. */
+/* Five real maps (Grad-CAM, LIME, SHAP, gradient SHAP, IG) of a small VGG; numpy and scipy on Grad-CAM's pairs. */
 static void maps_of_real_methods(void **state) {
     (void)state;
     static const double want[4][5] = {
@@ -194,7 +197,8 @@ static void maps_of_real_methods(void **state) {
     if (!test_data("fixtures/tinyvgg_pug/cmp_maps.npy", path)) skip();
     assert_int_equal(why_npy_load_f32(path, &s, &v), WHY_OK);
     int h = (int)s.dim[1], w = (int)s.dim[2];
-    for (int i = 0; i < 5; i++) assert_int_equal(why_field_make(v + (ptrdiff_t)i * h * w, h, w, NULL, WHY_POSITIVE, &pixel, NULL, &f[i]), WHY_OK);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(why_field_make(v + (ptrdiff_t)i * h * w, h, w, NULL, WHY_POSITIVE, &pixel, NULL, &f[i]), WHY_OK);
     for (int i = 0; i < 4; i++) {
         for (int m = 0; m < 4; m++) assert_true(fabs(measure(column[m], &f[0], &f[i + 1], NULL).value - want[i][m]) < 1e-5);
         assert_true(fabs(measure(&why_metric_topk_iou, &f[0], &f[i + 1], "0.2").value - want[i][4]) < 1e-5);

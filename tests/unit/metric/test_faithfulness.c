@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "golden.h"
 #include "metric/metrics.h"
+#include "metric/order.h"
 
 enum { H = 18, W = 20, N = H * W, CLASSES = 3, CLASS = 1, MOST_POINTS = N + 1 };
 
@@ -41,7 +42,8 @@ static int setup(void **state) {
     why_status st = why_model_load(golden_path("linear.onnx", path), NULL, &b.model);
     if (!st) st = why_npy_load_f32(golden_path("linear_weight.npy", path), &shape, &b.weight);
     if (!st) st = why_npy_load_f32(golden_path("linear_bias.npy", path), &shape, &b.bias);
-    if (!st) st = why_evaluator_create(&(why_evaluator_options){.model = b.model, .preprocess = why_preprocess_find("half"), .max_batch = 7}, &b.ev);
+    const why_evaluator_options options = {.model = b.model, .preprocess = why_preprocess_find("half"), .max_batch = 7};
+    if (!st) st = why_evaluator_create(&options, &b.ev);
     if (!st) st = why_image_create(H, W, &b.image);
     if (!st) st = why_explanation_create(H, W, &b.e);
     if (!st) draw();
@@ -121,7 +123,8 @@ static why_value run(const struct job *j, struct points *points, int64_t *evalua
     why_params *p;
     why_value v = {.value = NAN, .why = "not set"};
     why_score_input in = {.subject = b.subject, .class_index = CLASS, .output = j->output, .explanation = &b.e, .fill = j->fill,
-                          .stream = why_subject_stream(b.subject, j->use ? j->use : "ties"), .curve = points ? keep_point : NULL, .curve_ctx = points};
+                          .stream = why_subject_stream(b.subject, j->use ? j->use : "ties"),
+                          .curve = points ? keep_point : NULL, .curve_ctx = points};
     assert_int_equal(why_params_create(j->metric->params, &p), WHY_OK);
     if (j->step) assert_int_equal(why_params_set(p, "step", j->step), WHY_OK);
     if (points) points->n = 0;
@@ -165,7 +168,7 @@ static void curves_have_their_closed_form(void **state) {
     for (int m = 0; m < 2; m++) {
         check_curve(&(struct job){.metric = metrics[m]}, m ? "gaussian(k=11,sigma=5)" : "zero", W); /* the defaults */
         check_curve(&(struct job){.metric = metrics[m], .fill = "mean", .step = "37"}, "mean", 37);  /* an uneven last step */
-        check_curve(&(struct job){.metric = metrics[m], .fill = "black", .step = "100000"}, "black", N);
+        check_curve(&(struct job){.metric = metrics[m], .fill = "black", .step = "1073741824"}, "black", N);
         check_curve(&(struct job){.metric = metrics[m], .fill = "mean", .output = WHY_LOGIT}, "mean", W);
     }
     check_curve(&(struct job){.metric = &why_metric_deletion, .step = "1"}, "zero", 1); /* more points than are run at once */
@@ -287,6 +290,66 @@ static void misuse_is_an_error(void **state) {
     why_params_destroy(&p);
 }
 
+/* ---------------------------------------------------------------- optional: a real network and photograph */
+/* The same order with ties broken by index, as the reference has it, in values without ties. */
+static float *places_of(const float *map, int n) {
+    int32_t *order;
+    float *places;
+    assert_int_equal(why_alloc((size_t)n, sizeof *order, "order", &order), WHY_OK);
+    assert_int_equal(why_alloc((size_t)n, sizeof *places, "places", &places), WHY_OK);
+    assert_int_equal(why_order_falling(map, n, NULL, order), WHY_OK);
+    for (int i = 0; i < n; i++) places[order[i]] = (float)(n - i);
+    free(order);
+    return places;
+}
+
+/* Grad-CAM of SqueezeNet 1.1 on a photograph, black fill, 32 steps; the areas and the drop are PyTorch's. */
+static void real_curves(const char *model_path, const char *image_path, const char *map_path) {
+    const struct bench saved = b;
+    why_npy image;
+    why_shape shape;
+    assert_int_equal(why_model_load(model_path, NULL, &b.model), WHY_OK);
+    const why_evaluator_options options = {.model = b.model, .preprocess = why_preprocess_find("torchvision"), .max_batch = 8};
+    assert_int_equal(why_evaluator_create(&options, &b.ev), WHY_OK);
+    assert_int_equal(why_npy_load(image_path, &image), WHY_OK);
+    b.image = (why_image){.h = 224, .w = 224, .rgb = image.data};
+    b.e = (why_explanation){.h = 224, .w = 224};
+    assert_int_equal(why_npy_load_f32(map_path, &shape, &b.e.map), WHY_OK);
+    assert_int_equal(why_subject_create(b.ev, &b.image, NULL, 1, 2, &b.subject), WHY_OK);
+    why_explanation untied = {.h = 224, .w = 224, .map = places_of(b.e.map, 224 * 224)};
+
+    static const struct {
+        const why_metric *metric;
+        double want;
+    } cases[] = {{&why_metric_deletion, 0.007381016}, {&why_metric_insertion, 0.061424603}, {&why_metric_average_drop, 0.594159179}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        why_params *p;
+        why_value v;
+        bool curve = cases[i].metric->flags & WHY_METRIC_CURVE;
+        why_score_input in = {.subject = b.subject, .class_index = 285, .explanation = curve ? &untied : &b.e, .fill = "black"};
+        assert_int_equal(why_params_create(cases[i].metric->params, &p), WHY_OK);
+        if (curve) assert_int_equal(why_params_set(p, "step", "1568"), WHY_OK);
+        assert_int_equal(cases[i].metric->score(&in, p, &v), WHY_OK);
+        if (fabs(v.value - cases[i].want) > 1e-6) fail_msg("%s: got %.9g, want %.9g", cases[i].metric->name, v.value, cases[i].want);
+        why_params_destroy(&p);
+    }
+    why_subject_destroy(&b.subject);
+    why_evaluator_destroy(&b.ev);
+    why_model_destroy(&b.model);
+    why_explanation_clear(&untied);
+    why_explanation_clear(&b.e);
+    why_npy_clear(&image);
+    b = saved;
+}
+
+static void curves_as_pytorch(void **state) {
+    (void)state;
+    char model[4096], image[4096], map[4096];
+    if (!test_data("models/squeezenet1_1.onnx", model) || !test_data("fixtures/squeezenet_tabby/image_u8.npy", image) ||
+        !test_data("fixtures/squeezenet_tabby/gradcam.npy", map)) skip();
+    real_curves(model, image, map);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(curves_have_their_closed_form),
@@ -297,6 +360,7 @@ int main(void) {
         cmocka_unit_test(both_signs_of_the_drop_occur),
         cmocka_unit_test(a_score_near_zero_has_no_drop),
         cmocka_unit_test(misuse_is_an_error),
+        cmocka_unit_test(curves_as_pytorch),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
