@@ -3,6 +3,7 @@
 /* One line per command, in the order of `whypix --help`. */
 #define WHY_COMMANDS(X) \
     X(plan)             \
+    X(run)              \
     X(status)           \
     X(table)            \
     X(explain)          \
