@@ -25,7 +25,7 @@ why_status why_picture_read(const why_plan_image *listed, why_picture *out) {
     why_sha256(bytes, size, out->sha256);
     why_status st = why_image_decode(bytes, size, NULL, &out->rgb);
     free(bytes);
-    if (st) return st;
+    if (st) return why_fail_in(st, "%s", listed->path);
     return listed->mask_file ? read_mask(listed, out) : WHY_OK;
 }
 
