@@ -18,9 +18,11 @@ static const char status_sql[] =
     " d AS (SELECT ifnull(sum(n), 0) rows, ifnull(sum(failed), 0) failed, ifnull(sum(n = cells AND failed = 0), 0) images_done,"
     "   ifnull(sum(n = cells AND failed > 0), 0) images_failed FROM e, c),"
     " t AS (SELECT count(*) n, count(DISTINCT explanation_id >> 16) images FROM timing WHERE run_id = (SELECT id FROM r))"
-    "SELECT (SELECT name FROM job WHERE id = coalesce(r.job_id, (SELECT max(id) FROM job))) job, r.id run, coalesce(r.state, 'not started') state,"
-    " r.started, r.ended, r.version, r.ranks, r.threads, r.cpu, c.images, d.images_done, d.images_failed,"
-    " c.images - d.images_done - d.images_failed images_missing, c.cells, d.rows - d.failed explanations_done, d.failed explanations_failed,"
+    "SELECT (SELECT name FROM job WHERE id = coalesce(r.job_id, (SELECT max(id) FROM job))) job, r.id run,"
+    " coalesce(r.state, 'not started') state, r.started, r.ended, r.version, r.ranks, r.threads, r.cpu, c.images,"
+    " d.images_done, d.images_failed,"
+    " c.images - d.images_done - d.images_failed images_missing, c.cells,"
+    " d.rows - d.failed explanations_done, d.failed explanations_failed,"
     " c.images * c.cells - d.rows explanations_missing, round(r.seconds, 1) seconds,"
     " CASE WHEN r.seconds > 0 THEN round(t.images / r.seconds, 3) END images_per_s,"
     " CASE WHEN r.state = 'running' AND t.n > 0 THEN round((c.images * c.cells - d.rows) * r.seconds / t.n) END eta_s"
@@ -81,8 +83,9 @@ static void print_run(const printer *p, const char *const *v) {
     }
     printf("run          %s, %s, started %s", v[FIELD_RUN], or_unknown(v[FIELD_STATE]), or_unknown(v[FIELD_STARTED]));
     if (v[FIELD_ENDED]) printf(", ended %s", v[FIELD_ENDED]);
-    printf("\nwhere        %s rank%s of %s thread%s, %s, whypix %s\n", or_unknown(v[FIELD_RANKS]), strcmp(or_unknown(v[FIELD_RANKS]), "1") ? "s" : "",
-           or_unknown(v[FIELD_THREADS]), strcmp(or_unknown(v[FIELD_THREADS]), "1") ? "s" : "", or_unknown(v[FIELD_CPU]), or_unknown(v[FIELD_VERSION]));
+    const char *ranks = or_unknown(v[FIELD_RANKS]), *threads = or_unknown(v[FIELD_THREADS]);
+    printf("\nwhere        %s rank%s of %s thread%s, %s, whypix %s\n", ranks, strcmp(ranks, "1") ? "s" : "", threads,
+           strcmp(threads, "1") ? "s" : "", or_unknown(v[FIELD_CPU]), or_unknown(v[FIELD_VERSION]));
     if (v[FIELD_STATE] && strcmp(v[FIELD_STATE], "running") == 0 && p->quiet_s >= 0)
         print_duration("last commit", p->quiet_s, p->quiet_s > 120 ? " ago (a killed run also says 'running')" : " ago");
 }
@@ -90,8 +93,10 @@ static void print_run(const printer *p, const char *const *v) {
 static void print_text(const printer *p, const char *const *v) {
     printf("database     %s\njob          %s\n", p->path, or_unknown(v[FIELD_JOB]));
     print_run(p, v);
-    printf("images       %s: %s done, %s failed, %s missing\n", v[FIELD_IMAGES], v[FIELD_IMAGES_DONE], v[FIELD_IMAGES_FAILED], v[FIELD_IMAGES_MISSING]);
-    printf("explanations %s cells an image: %s done, %s failed, %s missing\n", v[FIELD_CELLS], v[FIELD_DONE], v[FIELD_FAILED], v[FIELD_MISSING]);
+    printf("images       %s: %s done, %s failed, %s missing\n", v[FIELD_IMAGES], v[FIELD_IMAGES_DONE], v[FIELD_IMAGES_FAILED],
+           v[FIELD_IMAGES_MISSING]);
+    printf("explanations %s cells an image: %s done, %s failed, %s missing\n", v[FIELD_CELLS], v[FIELD_DONE], v[FIELD_FAILED],
+           v[FIELD_MISSING]);
     if (v[FIELD_SECONDS]) print_duration("elapsed", atof(v[FIELD_SECONDS]), "");
     if (v[FIELD_RATE]) printf("rate         %s images/s\n", v[FIELD_RATE]);
     if (v[FIELD_ETA]) print_duration("remaining", atof(v[FIELD_ETA]), " at this rate");

@@ -11,8 +11,8 @@
 #include "whypix/metric.h"
 
 /* Each table is one query. It may use control(name), the control explainers, and masked(name), the metrics that need a mask,
- * both made from the programme's own tables; it goes on behind their WITH. A value that starts with '*' is a best one. Means come from `summary`, so that a
- * table costs the same for ten images as for a million.
+ * both made from the programme's own tables; it goes on behind their WITH. A value that starts with '*' is a best one. Means
+ * come from `summary`, so that a table costs the same for ten images as for a million.
  *
  * keys = 0: rows as they come, aligned as `align` says. keys = k: the first k columns name a table of their own, the last three
  * are its row, its column and the value there; CSV stays long. */
@@ -23,9 +23,11 @@ typedef struct view {
 } view;
 
 /* "topk_iou(0.05)": the name with the values of its parameters. */
-#define METRIC_LABEL "me.name || ifnull('(' || (SELECT group_concat(value, ',') FROM json_each(me.params) WHERE value IS NOT NULL) || ')', '')"
+#define METRIC_LABEL \
+    "me.name || ifnull('(' || (SELECT group_concat(value, ',') FROM json_each(me.params) WHERE value IS NOT NULL) || ')', '')"
 /* "lime", "lime #1" for another draw, "lime @50" for another budget. */
-#define CELL_LABEL(method, cell) method ".name || CASE WHEN " cell ".repeat > 0 THEN ' #' || " cell ".repeat ELSE '' END || ifnull(' @' || " cell ".budget, '')"
+#define CELL_LABEL(method, cell) \
+    method ".name || CASE WHEN " cell ".repeat > 0 THEN ' #' || " cell ".repeat ELSE '' END || ifnull(' @' || " cell ".budget, '')"
 #define PLAIN_CELL(cell) cell ".repeat = 0 AND " cell ".budget IS NULL AND " cell ".prefix_of IS NULL AND " cell ".transform = ''"
 /* printf() alone would show an undefined value as 0. */
 #define NUMBER(format, x) "iif(" x " IS NULL, '-', printf('" format "', " x "))"
@@ -35,11 +37,12 @@ typedef struct view {
     " OR (better = 'low' AND mean = min(iif(control, NULL, mean)) OVER w)) THEN '*' ELSE '' END || printf('%.4f', mean) END"
 
 static const char agreement_sql[] =
-    ", p AS (SELECT mo.name model, a.target, " METRIC_LABEL " metric, me.policy, me.grid, me.better, a.model_id, me.id metric_id, ma.id ia, mb.id ib,"
-    "  ma.name na, mb.name nb, s.n + s.n_null n, s.mean, (ma.explainer IN control OR mb.explainer IN control) control"
+    ", p AS (SELECT mo.name model, a.target, " METRIC_LABEL " metric, me.policy, me.grid, me.better, a.model_id, me.id metric_id,"
+    "  ma.id ia, mb.id ib, ma.name na, mb.name nb, s.n + s.n_null n, s.mean, (ma.explainer IN control OR mb.explainer IN control) control"
     "  FROM summary s JOIN metric me ON me.id = s.metric_id JOIN cell a ON a.id = s.cell_a JOIN cell b ON b.id = s.cell_b"
     "  JOIN model mo ON mo.id = a.model_id JOIN method ma ON ma.id = a.method_id JOIN method mb ON mb.id = b.method_id"
-    "  WHERE s.stratum = 'all' AND a.model_id = b.model_id AND a.target = b.target AND ma.id <> mb.id AND " PLAIN_CELL("a") " AND " PLAIN_CELL("b") "),"
+    "  WHERE s.stratum = 'all' AND a.model_id = b.model_id AND a.target = b.target AND ma.id <> mb.id"
+    "  AND " PLAIN_CELL("a") " AND " PLAIN_CELL("b") "),"
     " q AS (SELECT *, max(n) OVER w images, " MARKED_MEAN " text FROM p WINDOW w AS (PARTITION BY model_id, target, metric_id)),"
     " m AS (SELECT model_id, metric_id, model, target, metric, policy, grid, images, ia r, ib c, na x, nb y, text FROM q UNION ALL"
     "  SELECT model_id, metric_id, model, target, metric, policy, grid, images, ib, ia, nb, na, text FROM q UNION"
@@ -53,18 +56,19 @@ static const char pairs_sql[] =
     "  FROM summary s JOIN metric me ON me.id = s.metric_id JOIN cell a ON a.id = s.cell_a JOIN cell b ON b.id = s.cell_b"
     "  JOIN model mo ON mo.id = a.model_id JOIN model mb ON mb.id = b.model_id JOIN method xa ON xa.id = a.method_id"
     "  JOIN method xb ON xb.id = b.method_id WHERE s.stratum = 'all')"
-    "SELECT metric, policy, grid, iif(model = model_b, model, model || ' / ' || model_b) model, iif(target = target_b, target, target || ' / ' || target_b) target,"
+    "SELECT metric, policy, grid, iif(model = model_b, model, model || ' / ' || model_b) model,"
+    " iif(target = target_b, target, target || ' / ' || target_b) target,"
     " method_a \"method a\", method_b \"method b\", n valid, n_null undefined, " NUMBER("%.4f", "mean") " mean, " NUMBER("%.4f", "sd") " sd"
     " FROM x ORDER BY metric_id, cell_a, cell_b";
 
 /* Scores and localisation differ in one condition. */
 #define SCORES_SQL(condition)                                                                                                    \
-    ", p AS (SELECT mo.name model, a.target, a.model_id, " METRIC_LABEL " metric, me.better, me.id metric_id, ma.id method_id, ma.name method," \
-    "  s.n, s.n + s.n_null all_n, s.mean, ma.explainer IN control control"                                                       \
+    ", p AS (SELECT mo.name model, a.target, a.model_id, " METRIC_LABEL " metric, me.better, me.id metric_id, ma.id method_id,"     \
+    "  ma.name method, s.n, s.n + s.n_null all_n, s.mean, ma.explainer IN control control"                                                       \
     "  FROM summary s JOIN metric me ON me.id = s.metric_id JOIN cell a ON a.id = s.cell_a JOIN model mo ON mo.id = a.model_id"  \
     "  JOIN method ma ON ma.id = a.method_id WHERE s.stratum = 'all' AND s.cell_b = 0 AND " PLAIN_CELL("a") " AND " condition "),"\
-    " q AS (SELECT *, metric || CASE better WHEN 'high' THEN ' \u2191' WHEN 'low' THEN ' \u2193' ELSE '' END label, max(all_n) OVER v images," \
-    "  iif(min(n) OVER w = max(n) OVER w, '', min(n) OVER w || '-') || max(n) OVER w valid, " MARKED_MEAN " text"                \
+    " q AS (SELECT *, metric || CASE better WHEN 'high' THEN ' \u2191' WHEN 'low' THEN ' \u2193' ELSE '' END label,"                 \
+    "  max(all_n) OVER v images, iif(min(n) OVER w = max(n) OVER w, '', min(n) OVER w || '-') || max(n) OVER w valid, " MARKED_MEAN " text"                \
     "  FROM p WINDOW w AS (PARTITION BY model_id, target, metric_id), v AS (PARTITION BY model_id, target)),"                    \
     " m AS (SELECT model_id, metric_id, model, target, images, label, method_id c, method, text FROM q UNION"                    \
     "  SELECT model_id, metric_id, model, target, images, label, 1 << 62, 'valid', valid FROM q)"                                \
@@ -74,8 +78,8 @@ static const char scores_sql[] = SCORES_SQL("me.name NOT IN masked");
 static const char localisation_sql[] = SCORES_SQL("me.name IN masked");
 
 static const char predictions_sql[] =
-    ", k AS (SELECT p.model_id, i.label, count(*) n, sum(p.class = i.label) hits, avg(p.prob) prob FROM prediction p JOIN image i ON i.id = p.image_id"
-    "  WHERE p.rank = 0 AND i.label IS NOT NULL GROUP BY 1, 2)"
+    ", k AS (SELECT p.model_id, i.label, count(*) n, sum(p.class = i.label) hits, avg(p.prob) prob"
+    "  FROM prediction p JOIN image i ON i.id = p.image_id WHERE p.rank = 0 AND i.label IS NOT NULL GROUP BY 1, 2)"
     "SELECT mo.name model, (SELECT count(*) FROM prediction p WHERE p.model_id = mo.id AND p.rank = 0) images, sum(n) labelled,"
     " " NUMBER("%.4f", "1.0 * sum(hits) / sum(n)") " accuracy, " NUMBER("%.4f", "1.0 * max(n) / sum(n)") " \"majority baseline\","
     " " NUMBER("%.4f", "sum(n * prob) / sum(n)") " \"mean top probability\" FROM model mo LEFT JOIN k ON k.model_id = mo.id GROUP BY mo.id";
@@ -86,11 +90,13 @@ static const char failures_sql[] =
     " LEFT JOIN method me ON me.id = c.method_id ORDER BY f.image_id, f.cell_id, f.attempt";
 
 static const char timing_sql[] =
-    ", x AS (SELECT e.cell_id, count(*) n, avg(e.evaluations) evaluations, count(t.wall) timed, avg(t.wall) wall, max(t.wall) worst, sum(t.wall) total,"
+    ", x AS (SELECT e.cell_id, count(*) n, avg(e.evaluations) evaluations, avg(t.wall) wall, max(t.wall) worst, sum(t.wall) total,"
     "  sum(t.cpu) cpu FROM explanation e LEFT JOIN timing t ON t.explanation_id = e.id WHERE e.status = 'done' GROUP BY 1)"
-    "SELECT mo.name model, c.target, " CELL_LABEL("me", "c") " method, x.n, " NUMBER("%.0f", "evaluations") " evaluations, " NUMBER("%.4f", "wall") " \"s each\","
+    "SELECT mo.name model, c.target, " CELL_LABEL("me", "c") " method, x.n, " NUMBER("%.0f", "evaluations") " evaluations,"
+    " " NUMBER("%.4f", "wall") " \"s each\","
     " " NUMBER("%.4f", "worst") " \"s worst\", " NUMBER("%.1f", "total") " \"s total\", " NUMBER("%.1f", "cpu") " \"cpu s\""
-    " FROM x JOIN cell c ON c.id = x.cell_id JOIN model mo ON mo.id = c.model_id JOIN method me ON me.id = c.method_id ORDER BY c.model_id, c.target, c.id";
+    " FROM x JOIN cell c ON c.id = x.cell_id JOIN model mo ON mo.id = c.model_id JOIN method me ON me.id = c.method_id"
+    " ORDER BY c.model_id, c.target, c.id";
 
 static const view views[] = {
     {"agreement", "mean agreement of every two methods, a matrix per metric, model and class", NULL, 6, agreement_sql},
@@ -293,7 +299,8 @@ static why_status run(const why_args *a, int *exit_code) {
     }
     if (!what) return WHY_OK;
     const char *near = why_nearest(what, names, N_VIEWS);
-    return why_fail(WHY_EARG, "there is no table '%s'%s%s%s; 'whypix table DB' names them", what, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return why_fail(WHY_EARG, "there is no table '%s'%s%s%s; 'whypix table DB' names them", what, near ? ", did you mean '" : "",
+                    near ? near : "", near ? "'" : "");
 }
 
 static const why_option options[] = {

@@ -20,7 +20,9 @@ static why_status put_image(why_store *s, const why_row *row) {
     if (!found) return why_fail(WHY_ESTORE, "%s: no image has id %lld", s->path, (long long)row->u.image.image_id);
     const char *old = why_db_text(&b, 1);
     const bool fill = !*old && *sha, same = strcmp(old, sha) == 0;
-    why_status st = fill || same || !*sha ? WHY_OK : why_fail(WHY_ESTORE, "image '%s' changed since the run: sha256 was %s, is %s", why_db_text(&b, 0), old, sha);
+    why_status st = fill || same || !*sha
+                        ? WHY_OK
+                        : why_fail(WHY_ESTORE, "image '%s' changed since the run: sha256 was %s, is %s", why_db_text(&b, 0), old, sha);
     why_db_reset(&b);
     if (st || !fill) return st;
     WHY_TRY(why_db_use(s, WHY_SQL_SET_IMAGE, &b));
@@ -177,7 +179,8 @@ static why_status put_rows(why_store *s, const uint8_t *record, size_t n, bool f
 why_status why_store_apply(why_store *s, int64_t run_id, int64_t shard_id, int attempt, const uint8_t *record, size_t n) {
     const origin from = {run_id, shard_id, attempt};
     if (!s->in_transaction) return why_fail(WHY_EBUG, "%s: a record outside a transaction", s->path);
-    if (s->spoilt) return why_fail(WHY_ESTORE, "%s: the last record was applied in part only: the transaction must be rolled back", s->path);
+    if (s->spoilt)
+        return why_fail(WHY_ESTORE, "%s: the last record was applied in part only: the transaction must be rolled back", s->path);
     WHY_TRY(why_record_check(record, n));
     WHY_TRY(why_dictionary_load(s));
     why_status st = put_rows(s, record, n, true, &from);

@@ -70,12 +70,15 @@ static const char *column(const why_bound *b, int i) { return (const char *)sqli
 
 /* FIND_IMAGE's row against what the list says now. */
 static why_status check_image(const why_bound *b, const why_dict_image *row) {
-    if (!same_text(column(b, 1), row->path)) return why_fail(WHY_ESTORE, "image '%s': the database calls it '%s'", row->path, or_none(column(b, 1)));
+    if (!same_text(column(b, 1), row->path))
+        return why_fail(WHY_ESTORE, "image '%s': the database calls it '%s'", row->path, or_none(column(b, 1)));
     const int64_t label = sqlite3_column_type(b->q, 2) == SQLITE_NULL ? -1 : sqlite3_column_int64(b->q, 2);
     if (label != (row->label < 0 ? -1 : row->label))
-        return why_fail(WHY_ESTORE, "image '%s': its label was %lld, is %lld (-1: none); another database is wanted", row->path, (long long)label, (long long)row->label);
+        return why_fail(WHY_ESTORE, "image '%s': its label was %lld, is %lld (-1: none); another database is wanted", row->path,
+                        (long long)label, (long long)row->label);
     if (!same_text(column(b, 3), row->mask))
-        return why_fail(WHY_ESTORE, "image '%s': its mask was %s, is %s; another database is wanted", row->path, or_none(column(b, 3)), or_none(row->mask));
+        return why_fail(WHY_ESTORE, "image '%s': its mask was %s, is %s; another database is wanted", row->path, or_none(column(b, 3)),
+                        or_none(row->mask));
     return WHY_OK;
 }
 
@@ -131,7 +134,8 @@ static why_status check_model(why_store *s, const why_dict_model *row) {
     why_bind_text(&b, row->sha256);
     WHY_TRY(why_db_row(s, &b, "read a model", &other));
     if (!other) return WHY_OK;
-    why_status st = why_fail(WHY_ESTORE, "model '%s' changed since the run: sha256 was %s, is %s", row->name, why_db_text(&b, 0), row->sha256);
+    why_status st =
+        why_fail(WHY_ESTORE, "model '%s' changed since the run: sha256 was %s, is %s", row->name, why_db_text(&b, 0), row->sha256);
     why_db_reset(&b);
     return st;
 }
@@ -174,7 +178,9 @@ why_status why_store_put_metric(why_store *s, why_dict_metric *row) {
     bool old;
     WHY_TRY(find_or_number(s, WHY_SQL_FIND_METRIC, WHY_SQL_ID_METRIC, row->uid, &row->id, &old));
     if (old) return WHY_OK;
-    if (row->id >= WHY_METRIC_ID_LIMIT) return why_fail(WHY_ELIMIT, "%s: metric '%s' would get id %lld, ids end below %d", s->path, row->name, (long long)row->id, WHY_METRIC_ID_LIMIT);
+    if (row->id >= WHY_METRIC_ID_LIMIT)
+        return why_fail(WHY_ELIMIT, "%s: metric '%s' would get id %lld, ids end below %d", s->path, row->name, (long long)row->id,
+                        WHY_METRIC_ID_LIMIT);
     WHY_TRY(why_db_use(s, WHY_SQL_ADD_METRIC, &b));
     why_bind_int(&b, row->id);
     why_bind_text(&b, row->uid);
@@ -194,7 +200,8 @@ why_status why_store_put_cell(why_store *s, why_dict_cell *row) {
     bool old;
     WHY_TRY(find_or_number(s, WHY_SQL_FIND_CELL, WHY_SQL_ID_CELL, row->uid, &row->id, &old));
     if (old) return WHY_OK;
-    if (row->id > 65535) return why_fail(WHY_ELIMIT, "%s: a cell would get id %lld; a database holds 65535 cells", s->path, (long long)row->id);
+    if (row->id > 65535)
+        return why_fail(WHY_ELIMIT, "%s: a cell would get id %lld; a database holds 65535 cells", s->path, (long long)row->id);
     WHY_TRY(why_db_use(s, WHY_SQL_ADD_CELL, &b));
     why_bind_int(&b, row->id);
     why_bind_text(&b, row->uid);
@@ -281,7 +288,8 @@ static why_status load_ranges(why_store *s) {
         st = why_db_row(s, &b, "read the metrics", &row);
         if (!st && row) st = why_grow(&s->ranges, &s->ranges_capacity, s->n_ranges + 1, sizeof *s->ranges, "metrics");
         if (!st && row)
-            s->ranges[s->n_ranges++] = (why_metric_range){sqlite3_column_int64(b.q, 0), sqlite3_column_double(b.q, 1), sqlite3_column_double(b.q, 2)};
+            s->ranges[s->n_ranges++] =
+                (why_metric_range){sqlite3_column_int64(b.q, 0), sqlite3_column_double(b.q, 1), sqlite3_column_double(b.q, 2)};
     }
     why_db_finalize(&b);
     return st;

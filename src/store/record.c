@@ -188,7 +188,9 @@ static const char *bad_row(const why_row *row) {
         if (!is_explanation(row->u.pair.a) || !is_explanation(row->u.pair.b) || row->u.pair.metric_id <= 0) return id;
         return row->u.pair.a < row->u.pair.b ? bad_value(row->u.pair.value, row->u.pair.why) : "a pair whose a is not below b";
     case WHY_ROW_TIMING: return is_explanation(row->u.timing.explanation_id) ? NULL : id;
-    case WHY_ROW_FAILURE: return is_image(row->u.failure.image_id) && (row->u.failure.cell_id == 0 || is_cell(row->u.failure.cell_id)) ? NULL : id;
+    case WHY_ROW_FAILURE:
+        if (row->u.failure.cell_id != 0 && !is_cell(row->u.failure.cell_id)) return id;
+        return is_image(row->u.failure.image_id) ? NULL : id;
     case WHY_ROW_END: break;
     }
     return NULL;
@@ -203,12 +205,14 @@ why_status why_record_next(const uint8_t *bytes, size_t n, size_t *at, why_row *
     const char *name = layouts[type].name;
     const size_t here = n - *at - HEADER_BYTES;
     if (length > here)
-        return why_fail(WHY_EFORMAT, "record: %s row at byte %zu wants %llu bytes, %zu are left", name, *at, (unsigned long long)length, here);
+        return why_fail(WHY_EFORMAT, "record: %s row at byte %zu wants %llu bytes, %zu are left", name, *at, (unsigned long long)length,
+                        here);
     *row = (why_row){.type = (why_row_type)type};
     const uint8_t *p = bytes + *at + HEADER_BYTES, *end = p + length;
     for (const field *f = layouts[type].fields; f->kind != FIELD_NONE; f++)
         if (!read_field(&p, end, row, f))
-            return why_fail(WHY_EFORMAT, "record: %s row at byte %zu: field %d is cut off or malformed", name, *at, (int)(f - layouts[type].fields) + 1);
+            return why_fail(WHY_EFORMAT, "record: %s row at byte %zu: field %d is cut off or malformed", name, *at,
+                            (int)(f - layouts[type].fields) + 1);
     if (p != end) return why_fail(WHY_EFORMAT, "record: %s row at byte %zu has %zu bytes too many", name, *at, (size_t)(end - p));
     const char *bad = bad_row(row);
     if (bad) return why_fail(WHY_EFORMAT, "record: %s row at byte %zu has %s", name, *at, bad);

@@ -26,7 +26,10 @@ static why_status probe_locking(const char *path) {
         unlink(scratch);
         struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         if (fcntl(fd, F_SETLK, &whole) != 0)
-            st = why_fail(WHY_ESTORE, "%s: its file system cannot lock files (%s): put the database on another one, for example node-local scratch, and copy it afterwards", path, strerror(errno));
+            st = why_fail(WHY_ESTORE,
+                          "%s: its file system cannot lock files (%s): put the database on another one, for example node-local scratch, "
+                          "and copy it afterwards",
+                          path, strerror(errno));
         close(fd);
     }
     free(scratch);
@@ -57,10 +60,11 @@ static why_status check_identity(why_store *s, bool *empty) {
     *empty = tables == 0 && application == 0 && version == 0;
     if (*empty) return WHY_OK;
     if (application != APPLICATION_ID)
-        return why_fail(WHY_ESTORE, "%s: a SQLite database, but not one of whypix (application_id %lld, want %d)", s->path, (long long)application, APPLICATION_ID);
+        return why_fail(WHY_ESTORE, "%s: a SQLite database, but not one of whypix (application_id %lld, want %d)", s->path,
+                        (long long)application, APPLICATION_ID);
     if (version != SCHEMA_VERSION)
-        return why_fail(WHY_ESTORE, "%s: its schema has version %lld, this whypix knows version %d%s", s->path, (long long)version, SCHEMA_VERSION,
-                        version > SCHEMA_VERSION ? ": use a newer whypix" : "");
+        return why_fail(WHY_ESTORE, "%s: its schema has version %lld, this whypix knows version %d%s", s->path, (long long)version,
+                        SCHEMA_VERSION, version > SCHEMA_VERSION ? ": use a newer whypix" : "");
     return WHY_OK;
 }
 
@@ -170,7 +174,8 @@ static why_status commit_patiently(why_store *s) {
 
 why_status why_store_commit(why_store *s) {
     if (!s->in_transaction) return why_fail(WHY_EBUG, "%s: no transaction is open", s->path);
-    if (s->spoilt) return why_fail(WHY_ESTORE, "%s: the last record was applied in part only: the transaction must be rolled back", s->path);
+    if (s->spoilt)
+        return why_fail(WHY_ESTORE, "%s: the last record was applied in part only: the transaction must be rolled back", s->path);
     WHY_TRY(why_summary_flush(s));
     WHY_TRY(commit_patiently(s));
     s->in_transaction = false;

@@ -11,8 +11,10 @@
 typedef struct why_store why_store;
 
 /* Open for writing; creates the file and its schema, or checks user_version (older: migrated; newer: refused).
- * Probes locking and says plainly when the file system has none. */
+ * Probes locking and says plainly when the file system has none. One store is used by one thread at a time. Errors of this
+ * file are WHY_ESTORE with the path and the reason; what was committed stays intact. */
 why_status why_store_open(const char *path, why_store **out) WHY_MUST_USE;
+/* Only a killed writer's journal is rolled back. A file that is missing, empty or not whypix's is WHY_ESTORE. */
 why_status why_store_open_readonly(const char *path, why_store **out) WHY_MUST_USE;
 void why_store_close(why_store **s);
 
@@ -29,7 +31,7 @@ why_status why_store_begin(why_store *s) WHY_MUST_USE;
 why_status why_store_commit(why_store *s) WHY_MUST_USE;   /* retried while readers hold the lock */
 void why_store_rollback(why_store *s);
 
-/* Dictionaries of a grown job keep their old ids: rows are matched by uid first, and *id is set to the row's real id. */
+/* A job has no id in the plan: *id is only written. Otherwise: dictionaries of a grown job keep their old ids: rows are matched by uid first, and *id is set to the row's real id. */
 why_status why_store_put_job(why_store *s, const char *uid, const char *name, const char *yaml, const char *plan_sha, int64_t *id) WHY_MUST_USE;
 why_status why_store_put_image(why_store *s, why_dict_image *row) WHY_MUST_USE;
 why_status why_store_put_model(why_store *s, why_dict_model *row) WHY_MUST_USE;
@@ -45,12 +47,14 @@ typedef struct why_shard_row { int64_t id, run_id, first, n; const char *state; 
 why_status why_store_put_shard(why_store *s, const why_shard_row *row) WHY_MUST_USE; /* insert or replace */
 
 /* ---------------------------------------------------------------- results
- * Apply one checked record inside the current transaction: upserts by key, adds each *new* score and pair row to the
- * summaries (stratum all, and correct or wrong by the model's prediction). Applying a record twice changes nothing. */
+ * Check one record and apply it inside the current transaction: a row whose key is there already wins and the new one is
+ * dropped; each *new* score and pair row is added to the summaries (stratum all, and correct or wrong by the prediction of a's
+ * model, where image.label is known). Rows may come in any order; applying a record twice changes nothing. WHY_EFORMAT: refused,
+ * nothing touched. Any other error: applied in part, so that only a rollback is possible now (commit refuses). */
 why_status why_store_apply(why_store *s, int64_t run_id, int64_t shard_id, int attempt, const uint8_t *record, size_t n) WHY_MUST_USE;
 
 /* ---------------------------------------------------------------- state = missing rows */
-/* Cells of one image that have no explanation row yet; bit c of `cells` = cell id c. *n_words words, owned. */
+/* Cells of one image that have no explanation row yet (a failed one is a row); bit c of `cells` = cell id c. *n_words words, owned. */
 why_status why_store_todo(why_store *s, int64_t image_id, uint64_t **cells, size_t *n_words) WHY_MUST_USE;
 /* Call fn for every image that misses something, by id. */
 typedef why_status why_todo_fn(void *ctx, int64_t image_id, int missing_cells);
@@ -61,6 +65,8 @@ why_status why_store_check_summary(why_store *s) WHY_MUST_USE;
 
 /* ---------------------------------------------------------------- for `status`, `table`: any read-only query */
 typedef why_status why_query_row_fn(void *ctx, int n, const char *const *values /* NULL = SQL NULL */, const char *const *names);
+/* Every statement of `sql` in turn; values and names are valid during the call. A statement that would write is WHY_EARG; an
+ * error of fn stops the query and is returned. */
 why_status why_store_query(why_store *s, const char *sql, why_query_row_fn *fn, void *ctx) WHY_MUST_USE;
 
 #endif

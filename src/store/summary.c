@@ -20,7 +20,8 @@ static uint64_t pack(const why_summary_key *k) {
 
 why_summary_key why_summary_key_of(const why_summary *e) {
     uint64_t p = e->packed;
-    return (why_summary_key){(int64_t)(p >> 48), (int64_t)(p >> 32 & 65535), (int64_t)(p >> 2 & (WHY_METRIC_ID_LIMIT - 1)), (why_stratum)(p & 3)};
+    return (why_summary_key){(int64_t)(p >> 48), (int64_t)(p >> 32 & 65535), (int64_t)(p >> 2 & (WHY_METRIC_ID_LIMIT - 1)),
+                             (why_stratum)(p & 3)};
 }
 
 /* Where `packed` is or belongs: linear probing from a Fibonacci hash. */
@@ -92,7 +93,8 @@ static why_status read_stored(why_store *s, const why_summary_key *key, why_mome
     why_status st = why_moments_read(sqlite3_column_blob(b.q, 0), (size_t)sqlite3_column_bytes(b.q, 0), m);
     why_db_reset(&b);
     if (!st) return WHY_OK;
-    why_fail_in(st, "%s: summary of cells %lld and %lld, metric %lld", s->path, (long long)key->cell_a, (long long)key->cell_b, (long long)key->metric_id);
+    why_fail_in(st, "%s: summary of cells %lld and %lld, metric %lld", s->path, (long long)key->cell_a, (long long)key->cell_b,
+                (long long)key->metric_id);
     return why_fail(WHY_ESTORE, "%s", why_error_text());
 }
 
@@ -189,10 +191,11 @@ static why_status recount(why_store *s, why_summaries *t) {
 }
 
 static why_status summary_differs(why_store *s, const why_summary_key *k, int64_t stored, int64_t counted) {
-    return why_fail(WHY_ESTORE,
-                    "%s: the summary of cell %lld, cell %lld, metric %lld, stratum %s disagrees with the rows: it holds %lld values, the rows %lld%s",
-                    s->path, (long long)k->cell_a, (long long)k->cell_b, (long long)k->metric_id, why_stratum_name(k->stratum), (long long)stored,
-                    (long long)counted, stored == counted ? " (others)" : "");
+    return why_fail(
+        WHY_ESTORE,
+        "%s: the summary of cell %lld, cell %lld, metric %lld, stratum %s disagrees with the rows: it holds %lld values, the rows %lld%s",
+        s->path, (long long)k->cell_a, (long long)k->cell_b, (long long)k->metric_id, why_stratum_name(k->stratum), (long long)stored,
+        (long long)counted, stored == counted ? " (others)" : "");
 }
 
 static why_status compare_one(why_store *s, const why_summary *e) {

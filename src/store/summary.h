@@ -47,7 +47,8 @@ void why_summaries_clear(why_summaries *t);
 
 /* Add one new score (cell_b 0) or pair value, NAN = undefined, to stratum all and to correct or wrong. */
 struct why_store;
-why_status why_summary_add(struct why_store *s, int64_t image_id, int64_t cell_a, int64_t cell_b, int64_t metric_id, double value) WHY_MUST_USE;
+why_status why_summary_add(struct why_store *s, int64_t image_id, int64_t cell_a, int64_t cell_b, int64_t metric_id,
+                           double value) WHY_MUST_USE;
 /* Write what is dirty. It stays marked until why_summary_written(), after the commit. */
 why_status why_summary_flush(struct why_store *s) WHY_MUST_USE;
 void why_summary_written(struct why_store *s);
