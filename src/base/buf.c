@@ -61,6 +61,11 @@ void why_buf_number(why_buf *b, double v) {
         return;
     }
     char text[32];
+    if (v == floor(v) && fabs(v) < 1e15) { /* 200, not 2e+02 */
+        snprintf(text, sizeof text, "%.0f", v == 0 ? 0.0 : v);
+        why_buf_text(b, text);
+        return;
+    }
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, v);
         if (strtod(text, NULL) == v) break;

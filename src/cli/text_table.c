@@ -90,18 +90,29 @@ static int width_of(const char *s) {
     return n;
 }
 
-/* The cell as a plain text shows it: "*0.93" becomes "0.93*". */
-static void show_text(const char *cell, const char *align, int width, bool last, FILE *to) {
+/* How a column is laid out: its widest body, and one place more when a value in it is marked as best. */
+struct layout {
+    int body;
+    bool star;
+};
+
+static void fit(struct layout *l, const char *cell) {
     bool best = cell[0] == '*';
-    int n = width_of(cell), pad = width - n;
-    const char *body = best ? cell + 1 : cell;
-    int left = *align == 'r' ? pad : *align == 'c' ? pad / 2 : 0;
-    fprintf(to, "%*s%s%s", left, "", body, best ? "*" : "");
-    if (!last) fprintf(to, "%*s  ", pad - left, "");
+    int n = width_of(cell + best);
+    if (n > l->body) l->body = n;
+    l->star |= best;
 }
 
-static void text_row(const why_text_table *t, const struct row *r, const int *width, FILE *to) {
-    for (int c = 0; c < t->columns; c++) show_text(r->cell[c], &t->align[c], width[c], c + 1 == t->columns, to);
+/* The cell as a plain text shows it: "*0.93" becomes "0.93*", and numbers above and below stay in line with it. */
+static void show_text(const char *cell, char align, const struct layout *l, bool last, FILE *to) {
+    bool best = cell[0] == '*';
+    int pad = l->body - width_of(cell + best), left = align == 'r' ? pad : align == 'c' ? pad / 2 : 0;
+    fprintf(to, "%*s%s%s", left, "", cell + best, best ? "*" : "");
+    if (!last) fprintf(to, "%*s  ", pad - left + (l->star && !best), "");
+}
+
+static void text_row(const why_text_table *t, const struct row *r, const struct layout *l, FILE *to) {
+    for (int c = 0; c < t->columns; c++) show_text(r->cell[c], t->align[c], &l[c], c + 1 == t->columns, to);
     fputc('\n', to);
 }
 
@@ -111,24 +122,22 @@ static void text_rule(int total, FILE *to) {
 }
 
 static why_status print_text(const why_text_table *t, const char *title, FILE *to) {
-    int *width, total = 2 * (t->columns - 1);
-    WHY_TRY(why_alloc((size_t)t->columns, sizeof *width, "table widths", &width));
+    struct layout *l;
+    int total = 2 * (t->columns - 1);
+    WHY_TRY(why_alloc((size_t)t->columns, sizeof *l, "table widths", &l));
     for (int c = 0; c < t->columns; c++) {
-        width[c] = width_of(t->head.cell[c]);
-        for (size_t i = 0; i < t->n; i++) {
-            int w = width_of(t->rows[i].cell[c]);
-            if (w > width[c]) width[c] = w;
-        }
-        total += width[c];
+        fit(&l[c], t->head.cell[c]);
+        for (size_t i = 0; i < t->n; i++) fit(&l[c], t->rows[i].cell[c]);
+        total += l[c].body + l[c].star;
     }
     if (title) fprintf(to, "%s\n", title);
-    text_row(t, &t->head, width, to);
+    text_row(t, &t->head, l, to);
     text_rule(total, to);
     for (size_t i = 0; i < t->n; i++) {
         if (t->rows[i].rule) text_rule(total, to);
-        text_row(t, &t->rows[i], width, to);
+        text_row(t, &t->rows[i], l, to);
     }
-    free(width);
+    free(l);
     return WHY_OK;
 }
 

@@ -35,7 +35,7 @@ static void expect(why_format format, const char *title, const char *want) {
 
 static void text(void **state) {
     (void)state;
-    expect(WHY_FORMAT_TEXT, "T", "T\nmethod   n & x\n--------------\na,b|\"c\"   0.5*\n--------------\n\u00e9\u2191            \n");
+    expect(WHY_FORMAT_TEXT, "T", "T\nmethod   n & x\n---------------\na,b|\"c\"    0.5*\n---------------\n\u00e9\u2191            \n");
 }
 
 static void csv(void **state) {
