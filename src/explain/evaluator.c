@@ -194,8 +194,8 @@ static const why_made_fill *find_fill(const why_evaluator *ev, const char *text,
 }
 
 /* Takes `text` over. */
-static why_status make_fill(why_evaluator *ev, const why_fill_kind *kind, const why_params *params, const why_segments *segments, int segmentation,
-                            char *text, const why_fill **out) {
+static why_status make_fill(why_evaluator *ev, const why_fill_kind *kind, const why_params *params, const why_segments *segments,
+                            int segmentation, char *text, const why_fill **out) {
     why_made_fill *f = NULL;
     why_status st = fill_slot(ev, &f);
     if (!st) st = kind->make(ev->frame.image, ev->pre, segments, params, f->rgb);
@@ -373,8 +373,8 @@ static why_status compose_batch(why_evaluator *ev, const why_perturbation *p, in
     return WHY_OK;
 }
 
-why_status why_evaluator_gradient(why_evaluator *ev, const char *layer, const why_perturbation *p, int n, int class_index, why_output output,
-                                  why_rule rule, why_tensor_view *act, why_tensor_view *grad) {
+why_status why_evaluator_gradient(why_evaluator *ev, const char *layer, const why_perturbation *p, int n, int class_index,
+                                  why_output output, why_rule rule, why_tensor_view *act, why_tensor_view *grad) {
     const char *tensor;
     why_session *s;
     if (!ev->frame.image) return why_fail(WHY_EBUG, "evaluator: gradient before begin");

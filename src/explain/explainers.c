@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 
+/* clang-format off */
 const why_explainer *const why_explainers[] = {
     &why_explainer_lime,
     &why_explainer_shap_partition,
@@ -18,6 +19,7 @@ const why_explainer *const why_explainers[] = {
     &why_explainer_mask,
     NULL,
 };
+/* clang-format on */
 
 const why_explainer *why_explainer_find(const char *name) {
     for (size_t i = 0; why_explainers[i]; i++)

@@ -36,13 +36,15 @@ static why_status make_zero(const why_image *im, const why_preprocess *pre, cons
     return WHY_OK;
 }
 
-static why_status make_black(const why_image *im, const why_preprocess *pre, const why_segments *segments, const why_params *p, float *rgb) {
+static why_status make_black(const why_image *im, const why_preprocess *pre, const why_segments *segments, const why_params *p,
+                             float *rgb) {
     (void)pre, (void)segments, (void)p;
     paint(im, (const float[3]){0, 0, 0}, rgb);
     return WHY_OK;
 }
 
-static why_status make_white(const why_image *im, const why_preprocess *pre, const why_segments *segments, const why_params *p, float *rgb) {
+static why_status make_white(const why_image *im, const why_preprocess *pre, const why_segments *segments, const why_params *p,
+                             float *rgb) {
     (void)pre, (void)segments, (void)p;
     paint(im, (const float[3]){255, 255, 255}, rgb);
     return WHY_OK;
@@ -55,7 +57,8 @@ static const why_param colour_params[] = {
     {0},
 };
 
-static why_status make_colour(const why_image *im, const why_preprocess *pre, const why_segments *segments, const why_params *p, float *rgb) {
+static why_status make_colour(const why_image *im, const why_preprocess *pre, const why_segments *segments, const why_params *p,
+                              float *rgb) {
     (void)pre, (void)segments;
     const float colour[3] = {(float)why_params_real(p, "r"), (float)why_params_real(p, "g"), (float)why_params_real(p, "b")};
     paint(im, colour, rgb);
@@ -63,7 +66,8 @@ static why_status make_colour(const why_image *im, const why_preprocess *pre, co
 }
 
 /* lime 0.2 writes the means into an 8-bit picture, which truncates them. Sums of bytes are exact integers, so is this. */
-static why_status make_segment_mean(const why_image *im, const why_preprocess *pre, const why_segments *segments, const why_params *p, float *rgb) {
+static why_status make_segment_mean(const why_image *im, const why_preprocess *pre, const why_segments *segments, const why_params *p,
+                                    float *rgb) {
     (void)pre, (void)p;
     int64_t(*sum)[4]; /* r, g, b, pixels */
     WHY_TRY(why_alloc((size_t)segments->n, sizeof *sum, "segment means", &sum));
@@ -104,7 +108,8 @@ static const why_param gaussian_params[] = {
 
 /* RISE (Petsiuk 2018) convolves the *normalised* tensor with zero padding: in colours, the padding is the colour that
  * normalises to 0. */
-static why_status make_gaussian(const why_image *im, const why_preprocess *pre, const why_segments *segments, const why_params *p, float *rgb) {
+static why_status make_gaussian(const why_image *im, const why_preprocess *pre, const why_segments *segments, const why_params *p,
+                                float *rgb) {
     (void)segments;
     int64_t k = why_params_int(p, "k");
     if (k % 2 == 0) return why_fail(WHY_EARG, "gaussian: k is %d, want an odd number", (int)k);
@@ -123,9 +128,11 @@ static const why_fill_kind zero_fill = {"zero", "the colour that the model's nor
 static const why_fill_kind black_fill = {"black", "0, 0, 0", NULL, false, make_black};
 static const why_fill_kind white_fill = {"white", "255, 255, 255", NULL, false, make_white};
 static const why_fill_kind colour_fill = {"colour", "one given colour", colour_params, false, make_colour};
-static const why_fill_kind segment_mean_fill = {"segment_mean", "each segment's mean colour, truncated to 8 bits as lime does", NULL, true, make_segment_mean};
+static const why_fill_kind segment_mean_fill = {"segment_mean", "each segment's mean colour, truncated to 8 bits as lime does", NULL, true,
+                                                make_segment_mean};
 static const why_fill_kind blur_fill = {"blur", "box blur, as cv2.blur on 8 bits", blur_params, false, make_blur};
-static const why_fill_kind gaussian_fill = {"gaussian", "Gaussian blur of the normalised image with zero padding, as RISE", gaussian_params, false, make_gaussian};
+static const why_fill_kind gaussian_fill = {"gaussian", "Gaussian blur of the normalised image with zero padding, as RISE", gaussian_params,
+                                            false, make_gaussian};
 
 const why_fill_kind *const why_fill_kinds[] = {
     &mean_fill, &zero_fill, &black_fill, &white_fill, &colour_fill, &segment_mean_fill, &blur_fill, &gaussian_fill, NULL,

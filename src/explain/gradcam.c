@@ -7,7 +7,8 @@
 #include "base/mem.h"
 
 static const why_param params[] = {
-    {"layer", WHY_PARAM_TEXT, "last_conv", 0, 0, NULL, "a feature map by node or tensor name; last_conv: the last one before the classifier head"},
+    {"layer", WHY_PARAM_TEXT, "last_conv", 0, 0, NULL,
+     "a feature map by node or tensor name; last_conv: the last one before the classifier head"},
     {"relu", WHY_PARAM_BOOL, "true", 0, 0, NULL, "keep only what speaks for the class"},
     {0},
 };
@@ -31,7 +32,8 @@ static why_status explain(const why_request *r, why_explanation *out) {
     WHY_TRY(why_request_check_class(r));
     const char *layer = why_params_text(r->params, "layer");
     why_tensor_view act, grad;
-    WHY_TRY(why_evaluator_gradient(why_subject_evaluator(r->subject), layer, NULL, 1, r->class_index, r->output, WHY_RULE_PLAIN, &act, &grad));
+    WHY_TRY(
+        why_evaluator_gradient(why_subject_evaluator(r->subject), layer, NULL, 1, r->class_index, r->output, WHY_RULE_PLAIN, &act, &grad));
     const int64_t *d = act.shape.dim;
     if (act.shape.rank != 4) return why_fail(WHY_EARG, "layer '%s': its output is a vector, Grad-CAM wants a feature map", layer);
     float *low;

@@ -32,7 +32,8 @@ static why_status make_masks(const why_request *r, int k, why_masks *m) {
     int samples = (int)why_params_int(r->params, "samples");
     const char *file = why_params_text(r->params, "masks");
     if (file[0]) return why_masks_read(file, samples, k, m);
-    if (why_params_bool(r->params, "reference")) return why_masks_reference((uint32_t)why_params_int(r->params, "reference_seed"), samples, k, m);
+    if (why_params_bool(r->params, "reference"))
+        return why_masks_reference((uint32_t)why_params_int(r->params, "reference_seed"), samples, k, m);
     return why_masks_draw(r->stream, samples, k, m);
 }
 

@@ -17,10 +17,11 @@ static size_t count_bits(const uint64_t *words, size_t bits) {
 static why_status check_boxes(const why_frame *f, const why_perturbation *p) {
     for (int i = 0; i < p->u.boxes.n; i++) {
         const why_box b = p->u.boxes.box[i];
-        bool inside = 0 <= b.y0 && b.y0 <= b.y1 && b.y1 <= f->h && 0 <= b.x0 && b.x0 <= b.x1 && b.x1 <= f->w && 0 <= b.c0 && b.c0 <= b.c1 && b.c1 <= 3;
+        bool inside = 0 <= b.y0 && b.y0 <= b.y1 && b.y1 <= f->h && 0 <= b.x0 && b.x0 <= b.x1 && b.x1 <= f->w && 0 <= b.c0 && b.c0 <= b.c1 &&
+                      b.c1 <= 3;
         if (!inside)
-            return why_fail(WHY_EARG, "perturbation: box %d is rows %d:%d, columns %d:%d, channels %d:%d of an image of %d x %d x 3", i, b.y0, b.y1, b.x0, b.x1, b.c0,
-                            b.c1, f->h, f->w);
+            return why_fail(WHY_EARG, "perturbation: box %d is rows %d:%d, columns %d:%d, channels %d:%d of an image of %d x %d x 3", i,
+                            b.y0, b.y1, b.x0, b.x1, b.c0, b.c1, f->h, f->w);
     }
     return WHY_OK;
 }

@@ -2,7 +2,7 @@
  * pixel and channel after channel, and the difference f(full) - f(empty) is handed down that tree.
  *
  * An open node is a box under a context (what is shown besides the box), with the scores of the context without and with
- * the box, and a weight. To open it costs two evaluations, context + left half and context + right half; each half then
+ * the box, and a weight. To open it costs two evaluations, context + first half and context + second half; each half then
  * stands under two contexts, the other half hidden or shown, at half the weight (the Owen value of two players). Best
  * first: the node with the largest |with - without| * weight is opened next, several at a time, so that the model gets
  * batches; the batch decides which nodes are still unopened when the budget ends, hence `batch` is part of the method.
@@ -58,13 +58,14 @@ enum { MAX_DEPTH = 66 };
 /* ---------------------------------------------------------------- tree */
 static why_box whole(const struct state *s) { return (why_box){0, s->h, 0, s->w, 0, 3}; }
 
-/* Rows win ties, channels come last. False for a single value. */
-static bool split(const struct state *s, why_box b, why_box *left, why_box *right) {
+/* The longer side is halved; rows win ties, channels come last. False for a single value. Of an odd width w the first half
+ * is the far one with floor(w/2) values: the peer numbers its leaves backwards, so that its tree lies mirrored. */
+static bool split(const struct state *s, why_box b, why_box *first, why_box *second) {
     int rows = b.y1 - b.y0, columns = b.x1 - b.x0, depth = b.c1 - b.c0;
-    *left = *right = b;
-    if (rows >= columns && rows > 1) left->y1 = right->y0 = b.y0 + rows / 2;
-    else if (columns > 1) left->x1 = right->x0 = b.x0 + columns / 2;
-    else if (depth > 1 && s->channels > 1) left->c1 = right->c0 = b.c0 + depth / 2;
+    *first = *second = b;
+    if (rows >= columns && rows > 1) first->y0 = second->y1 = b.y1 - rows / 2;
+    else if (columns > 1) first->x0 = second->x1 = b.x1 - columns / 2;
+    else if (depth > 1 && s->channels > 1) first->c0 = second->c1 = b.c1 - depth / 2;
     else return false;
     return true;
 }
@@ -136,31 +137,31 @@ static why_status evaluate(struct state *s, int n) {
 
 /* Take the most urgent nodes, as many as fit into the batch and the budget. Single values end here. */
 static void choose(struct state *s) {
-    why_box left, right;
+    why_box first, second;
     s->n_opened = 0;
     while (s->n_heap > 0 && 2 * s->n_opened < s->batch && s->spent + 2 * s->n_opened < s->budget) {
         int node = pop(s);
         const struct node *n = &s->nodes[node];
-        if (!split(s, n->box, &left, &right)) {
+        if (!split(s, n->box, &first, &second)) {
             credit(s, n);
             continue;
         }
-        describe(s, 2 * s->n_opened, n->context, &left);
-        describe(s, 2 * s->n_opened + 1, n->context, &right);
+        describe(s, 2 * s->n_opened, n->context, &first);
+        describe(s, 2 * s->n_opened + 1, n->context, &second);
         s->opened[s->n_opened++] = node;
     }
 }
 
 static void add_halves(struct state *s, int i) {
     const struct node n = s->nodes[s->opened[i]];
-    why_box left, right;
-    double with_left = score_of(s, 2 * i), with_right = score_of(s, 2 * i + 1), weight = n.weight / 2;
-    (void)split(s, n.box, &left, &right);
-    int shown_left = new_context(s, n.context, left), shown_right = new_context(s, n.context, right);
-    push(s, (struct node){n.without, with_left, weight, n.context, left});
-    push(s, (struct node){n.without, with_right, weight, n.context, right});
-    push(s, (struct node){with_right, n.with, weight, shown_right, left});
-    push(s, (struct node){with_left, n.with, weight, shown_left, right});
+    why_box first, second;
+    double with_first = score_of(s, 2 * i), with_second = score_of(s, 2 * i + 1), weight = n.weight / 2;
+    (void)split(s, n.box, &first, &second);
+    int shown_first = new_context(s, n.context, first), shown_second = new_context(s, n.context, second);
+    push(s, (struct node){n.without, with_first, weight, n.context, first});
+    push(s, (struct node){n.without, with_second, weight, n.context, second});
+    push(s, (struct node){with_second, n.with, weight, shown_second, first});
+    push(s, (struct node){with_first, n.with, weight, shown_first, second});
 }
 
 /* The empty and the full picture, one by one as the peer has it; then batches until the budget is spent. */

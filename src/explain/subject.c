@@ -21,7 +21,8 @@ struct why_subject {
     struct shared_segments *segments;
 };
 
-why_status why_subject_create(why_evaluator *ev, const why_image *image, const uint8_t *mask, uint64_t job_seed, uint64_t image_key, why_subject **out) {
+why_status why_subject_create(why_evaluator *ev, const why_image *image, const uint8_t *mask, uint64_t job_seed, uint64_t image_key,
+                              why_subject **out) {
     *out = NULL;
     WHY_TRY(why_evaluator_begin(ev, image));
     WHY_TRY(why_alloc(1, sizeof **out, "subject", out));
@@ -88,19 +89,37 @@ static why_status read_segments(const char *path, const why_image *im, why_segme
     return WHY_OK;
 }
 
-/* A path is read raw: it may hold commas, which separate arguments elsewhere. NULL when `text` is not file(...). Owned. */
-static why_status path_of(const char *text, char **path) {
+/* Where segments come from, told by a text. */
+struct source {
+    char *canonical, *path;         /* path NULL: a segmenter */
+    const why_segmenter *segmenter; /* and its */
+    why_params *params;
+};
+
+static void source_close(struct source *from) {
+    free(from->canonical);
+    free(from->path);
+    why_params_destroy(&from->params);
+}
+
+/* file(...) holds its path raw: it may have commas, which separate arguments elsewhere. */
+static why_status source_open(const char *text, struct source *from) {
     size_t n = strlen(text);
-    *path = NULL;
-    if (strncmp(text, "file(", 5) != 0 || text[n - 1] != ')') return WHY_OK;
-    *path = strndup(text + 5, n - 6);
-    return *path ? WHY_OK : why_fail(WHY_ENOMEM, "cannot get memory for a path");
+    *from = (struct source){0};
+    if (strncmp(text, "file(", 5) == 0 && text[n - 1] == ')') {
+        WHY_TRY(why_strdup(text, &from->canonical));
+        from->path = strndup(text + 5, n - 6);
+        return from->path ? WHY_OK : why_fail(WHY_ENOMEM, "cannot get memory for the path in '%s'", text);
+    }
+    WHY_TRY(why_segmenter_parse(text, &from->segmenter, &from->params));
+    return why_call_canonical(from->segmenter->name, from->params, &from->canonical);
 }
 
 /* The seed comes from the canonical text, so that every method and model of a job sees one segmentation of a picture. */
-static why_status run_segmenter(const why_subject *s, const why_segmenter *segmenter, const why_params *params, const char *text, why_segments *out) {
-    why_status st = segmenter->run(s->image, params, why_subject_stream(s, text).key, NULL, out);
-    return st ? why_fail_in(st, "segmenter '%s'", text) : WHY_OK;
+static why_status make_segments(const why_subject *s, const struct source *from, why_segments *out) {
+    if (from->path) return read_segments(from->path, s->image, out);
+    why_status st = from->segmenter->run(s->image, from->params, why_subject_stream(s, from->canonical).key, NULL, out);
+    return st ? why_fail_in(st, "segmenter '%s'", from->canonical) : WHY_OK;
 }
 
 static struct shared_segments *find_shared(const why_subject *s, const char *text) {
@@ -109,45 +128,29 @@ static struct shared_segments *find_shared(const why_subject *s, const char *tex
     return i;
 }
 
-/* Takes `text` over. A NULL segmenter reads `path`. */
-static why_status share(why_subject *s, char *text, const why_segmenter *segmenter, const why_params *params, const char *path, const why_segments **out) {
-    struct shared_segments *known = find_shared(s, text), *made = NULL;
-    why_status st = known ? WHY_OK : why_alloc(1, sizeof *made, "segments", &made);
-    if (made) st = segmenter ? run_segmenter(s, segmenter, params, text, &made->segments) : read_segments(path, s->image, &made->segments);
-    if (known || !made) free(text);
-    else made->text = text;
-    if (made && st) destroy_shared(made);
-    if (st) return st;
-    if (made) {
-        made->next = s->segments;
-        s->segments = known = made;
+/* Moves the canonical text out of `from`. */
+static why_status add_shared(why_subject *s, struct source *from, struct shared_segments **out) {
+    struct shared_segments *made;
+    WHY_TRY(why_alloc(1, sizeof *made, "segments", &made));
+    why_status st = make_segments(s, from, &made->segments);
+    if (st) {
+        destroy_shared(made);
+        return st;
     }
-    *out = &known->segments;
+    made->text = from->canonical;
+    from->canonical = NULL;
+    made->next = s->segments;
+    s->segments = *out = made;
     return WHY_OK;
 }
 
-static why_status share_file(why_subject *s, const char *text, const char *path, const why_segments **out) {
-    char *copy;
-    WHY_TRY(why_strdup(text, &copy));
-    return share(s, copy, NULL, NULL, path, out);
-}
-
-static why_status share_segmenter(why_subject *s, const char *text, const why_segments **out) {
-    const why_segmenter *segmenter;
-    why_params *params;
-    char *canonical;
-    WHY_TRY(why_segmenter_parse(text, &segmenter, &params));
-    why_status st = why_call_canonical(segmenter->name, params, &canonical);
-    if (!st) st = share(s, canonical, segmenter, params, NULL, out);
-    why_params_destroy(&params);
-    return st;
-}
-
 why_status why_subject_segments(why_subject *s, const char *text, const why_segments **out) {
-    char *path;
+    struct source from;
+    struct shared_segments *shared = NULL;
     *out = NULL;
-    WHY_TRY(path_of(text, &path));
-    why_status st = path ? share_file(s, text, path, out) : share_segmenter(s, text, out);
-    free(path);
+    why_status st = source_open(text, &from);
+    if (!st && !(shared = find_shared(s, from.canonical))) st = add_shared(s, &from, &shared);
+    if (!st) *out = &shared->segments;
+    source_close(&from);
     return st;
 }

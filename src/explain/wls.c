@@ -66,7 +66,8 @@ static why_status solve(const double *x, int n, int k, double alpha, double *gra
     for (int j = 0; j < k; j++) largest = fmax(largest, gram[(size_t)j * (size_t)k + (size_t)j] += alpha);
     if (LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'L', k, gram, k) != 0 || is_singular(gram, k, largest))
         return why_fail(WHY_EUNDEFINED, "ridge: %d columns over %d rows are linearly dependent at alpha %g", k, n, alpha);
-    if (LAPACKE_dpotrs(LAPACK_ROW_MAJOR, 'L', k, 1, gram, k, coef, 1) != 0) return why_fail(WHY_EBUG, "ridge: triangular solve refused its arguments");
+    if (LAPACKE_dpotrs(LAPACK_ROW_MAJOR, 'L', k, 1, gram, k, coef, 1) != 0)
+        return why_fail(WHY_EBUG, "ridge: triangular solve refused its arguments");
     return WHY_OK;
 }
 
@@ -89,7 +90,9 @@ why_status why_wls_ridge(double *x, const double *y, const double *w, int n, int
     WHY_TRY(work_create(n, k, &a));
     double mean_y = centre(x, y, w, n, k, &a);
     why_status st = solve(x, n, k, alpha, a.gram, a.target, coef);
-    if (!st) *fit = (why_wls_fit){.intercept = mean_y - cblas_ddot(k, coef, 1, a.mean, 1), .r2 = weighted_r2(x, a.target, w, n, k, coef, mean_y)};
+    if (!st)
+        *fit =
+            (why_wls_fit){.intercept = mean_y - cblas_ddot(k, coef, 1, a.mean, 1), .r2 = weighted_r2(x, a.target, w, n, k, coef, mean_y)};
     work_clear(&a);
     return st;
 }

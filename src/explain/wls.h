@@ -11,6 +11,7 @@ typedef struct why_wls_fit {
 
 /* Minimise sum of w (y - b - x.coef)^2 + alpha |coef|^2. x: n x k (overwritten: centred and weighted), y and w: n, w >= 0
  * with a positive sum; coef: k, written. WHY_EUNDEFINED when the normal equations are singular (only at alpha 0). */
-why_status why_wls_ridge(double *x, const double *y, const double *w, int n, int k, double alpha, double *coef, why_wls_fit *fit) WHY_MUST_USE;
+why_status why_wls_ridge(double *x, const double *y, const double *w, int n, int k, double alpha, double *coef,
+                         why_wls_fit *fit) WHY_MUST_USE;
 
 #endif

@@ -23,9 +23,9 @@ typedef struct scene {
     why_subject *subject;
 } scene;
 
-#define TRY(call)                                             \
-    do {                                                      \
-        if ((call) != WHY_OK) fail_msg("%s", why_error_text()); \
+#define TRY(call)                                                                                                                          \
+    do {                                                                                                                                   \
+        if ((call) != WHY_OK) fail_msg("%s", why_error_text());                                                                            \
     } while (0)
 
 static inline void scene_open_with(scene *s, const char *model, const char *image, int max_batch, int threads) {
@@ -38,7 +38,8 @@ static inline void scene_open_with(scene *s, const char *model, const char *imag
     for (int64_t i = 0; i < why_shape_count(&shape); i++) s->image.rgb[i] = (uint8_t)v[i];
     free(v);
     if (threads > 1) TRY(why_pool_create(threads, &s->pool));
-    why_evaluator_options o = {.model = s->model, .preprocess = why_preprocess_find("torchvision"), .pool = s->pool, .max_batch = max_batch};
+    why_evaluator_options o = {
+        .model = s->model, .preprocess = why_preprocess_find("torchvision"), .pool = s->pool, .max_batch = max_batch};
     TRY(why_evaluator_create(&o, &s->ev));
     TRY(why_subject_create(s->ev, &s->image, NULL, 2025, 77, &s->subject));
 }
@@ -46,7 +47,8 @@ static inline void scene_open_with(scene *s, const char *model, const char *imag
 /* The committed net and picture. */
 static inline void scene_open(scene *s, int max_batch, int threads) {
     char model[4096], image[4096];
-    scene_open_with(s, test_source("tests/golden/explain/tiny.onnx", model), test_source("tests/golden/explain/image_u8.npy", image), max_batch, threads);
+    scene_open_with(s, test_source("tests/golden/explain/tiny.onnx", model), test_source("tests/golden/explain/image_u8.npy", image),
+                    max_batch, threads);
 }
 
 static inline void scene_close(scene *s) {
@@ -60,14 +62,19 @@ static inline void scene_close(scene *s) {
 static inline int scene_outputs(const scene *s) { return why_model_get_info(s->model)->outputs; }
 
 /* Run an explainer with "name", "value", ..., NULL. */
-static inline why_status scene_try(const scene *s, const char *explainer, int class_index, const char *const *settings, why_explanation *out) {
+static inline why_status scene_try(const scene *s, const char *explainer, int class_index, const char *const *settings,
+                                   why_explanation *out) {
     const why_explainer *e = why_explainer_find(explainer);
     why_params *p;
     assert_non_null(e);
     TRY(why_params_create(e->params, &p));
     for (; settings && settings[0]; settings += 2) TRY(why_params_set(p, settings[0], settings[1]));
     TRY(why_explanation_create(s->image.h, s->image.w, out));
-    why_request r = {.subject = s->subject, .class_index = class_index, .output = e->output, .params = p, .stream = why_subject_stream(s->subject, "test")};
+    why_request r = {.subject = s->subject,
+                     .class_index = class_index,
+                     .output = e->output,
+                     .params = p,
+                     .stream = why_subject_stream(s->subject, "test")};
     why_status st = e->explain(&r, out);
     why_params_destroy(&p);
     if (st) why_explanation_clear(out);

@@ -93,7 +93,8 @@ static void cache_counts(void **state) {
     TRY(why_evaluator_fill(s.ev, "black", NULL, &black));
     TRY(why_evaluator_fill(s.ev, "white", NULL, &white));
     why_perturbation p[4];
-    for (int i = 0; i < 4; i++) p[i] = (why_perturbation){.kind = WHY_SHOW_SEGMENTS, .fill = i < 3 ? black : white, .u.segments = {&q, &on[i]}};
+    for (int i = 0; i < 4; i++)
+        p[i] = (why_perturbation){.kind = WHY_SHOW_SEGMENTS, .fill = i < 3 ? black : white, .u.segments = {&q, &on[i]}};
     size_t width = (size_t)scene_outputs(&s);
     TRY(why_evaluator_run(s.ev, p, 4, logits));
     assert_int_equal(why_evaluator_asked(s.ev), 4);
@@ -364,7 +365,8 @@ static void gradient_batches(void **state) {
     scene_open(&s, 2, 1);
     TRY(why_evaluator_fill(s.ev, "mean", NULL, &fill));
     const why_box box = {0, 24, 0, SIDE, 0, 3}, all = {0, SIDE, 0, SIDE, 0, 3};
-    const why_perturbation p[] = {{.kind = WHY_SHOW_BOXES, .fill = fill, .u.boxes = {&box, 1}}, {.kind = WHY_SHOW_BOXES, .fill = fill, .u.boxes = {&all, 1}}};
+    const why_perturbation p[] = {{.kind = WHY_SHOW_BOXES, .fill = fill, .u.boxes = {&box, 1}},
+                                  {.kind = WHY_SHOW_BOXES, .fill = fill, .u.boxes = {&all, 1}}};
     int n;
     const why_layer *layers = why_model_layers(s.model, &n);
     const char *names[8] = {"input"};
@@ -399,28 +401,41 @@ static void refusals(void **state) {
     scene_open(&s, 2, 1);
     TRY(why_evaluator_fill(s.ev, "mean", NULL, &fill));
     const why_box outside = {0, 3, 0, SIDE + 1, 0, 3};
-    assert_int_equal(why_evaluator_run(s.ev, &(why_perturbation){.kind = WHY_SHOW_BOXES, .fill = fill, .u.boxes = {&outside, 1}}, 1, logits), WHY_EARG);
+    assert_int_equal(
+        why_evaluator_run(s.ev, &(why_perturbation){.kind = WHY_SHOW_BOXES, .fill = fill, .u.boxes = {&outside, 1}}, 1, logits), WHY_EARG);
     assert_non_null(strstr(why_error_text(), "columns 0:49"));
     assert_int_equal(why_evaluator_run(s.ev, &(why_perturbation){.kind = WHY_SHOW_BOXES, .u.boxes = {&outside, 0}}, 1, logits), WHY_EARG);
     assert_non_null(strstr(why_error_text(), "a fill is wanted"));
     int32_t label[6] = {0};
     uint64_t on = 1;
     const why_segments small = {2, 3, 1, label};
-    assert_int_equal(why_evaluator_run(s.ev, &(why_perturbation){.kind = WHY_SHOW_SEGMENTS, .fill = fill, .u.segments = {&small, &on}}, 1, logits), WHY_EARG);
+    assert_int_equal(
+        why_evaluator_run(s.ev, &(why_perturbation){.kind = WHY_SHOW_SEGMENTS, .fill = fill, .u.segments = {&small, &on}}, 1, logits),
+        WHY_EARG);
     assert_non_null(strstr(why_error_text(), "2 x 3"));
     assert_int_equal(why_evaluator_fill(s.ev, "segment_mean", &small, &fill), WHY_EARG);
     assert_int_equal(why_evaluator_gradient(s.ev, "no such layer", NULL, 1, 0, WHY_LOGIT, WHY_RULE_PLAIN, NULL, &g), WHY_EARG);
     assert_non_null(strstr(why_error_text(), "no such layer"));
-    assert_int_equal(why_evaluator_create(&(why_evaluator_options){.model = s.model, .preprocess = why_preprocess_find("none")}, &ev), WHY_EARG);
+    assert_int_equal(why_evaluator_create(&(why_evaluator_options){.model = s.model, .preprocess = why_preprocess_find("none")}, &ev),
+                     WHY_EARG);
     assert_null(ev);
     scene_close(&s);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_kind),       cmocka_unit_test(soft_blend),     cmocka_unit_test(cache_counts),     cmocka_unit_test(segments_by_content),
-        cmocka_unit_test(batch_invariance), cmocka_unit_test(begin_forgets),  cmocka_unit_test(colours),          cmocka_unit_test(segment_means),
-        cmocka_unit_test(blurs),            cmocka_unit_test(fill_texts),     cmocka_unit_test(input_gradient),   cmocka_unit_test(gradient_batches),
+        cmocka_unit_test(every_kind),
+        cmocka_unit_test(soft_blend),
+        cmocka_unit_test(cache_counts),
+        cmocka_unit_test(segments_by_content),
+        cmocka_unit_test(batch_invariance),
+        cmocka_unit_test(begin_forgets),
+        cmocka_unit_test(colours),
+        cmocka_unit_test(segment_means),
+        cmocka_unit_test(blurs),
+        cmocka_unit_test(fill_texts),
+        cmocka_unit_test(input_gradient),
+        cmocka_unit_test(gradient_batches),
         cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

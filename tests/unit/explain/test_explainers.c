@@ -118,7 +118,8 @@ static int32_t with_hole(int i) { return i % SIDE >= SIDE / 2 ? 2 : 0; }
 static int32_t negative(int i) { return i - 1; }
 static int32_t huge(int i) { return i ? 0 : 1 << 30; }
 
-static void assert_refused(const scene *s, const char *explainer, int class_index, const char *const *settings, why_status status, const char *text) {
+static void assert_refused(const scene *s, const char *explainer, int class_index, const char *const *settings, why_status status,
+                           const char *text) {
     why_explanation e;
     assert_int_equal(scene_try(s, explainer, class_index, settings, &e), status);
     if (!strstr(why_error_text(), text)) fail_msg("'%s' does not say '%s'", why_error_text(), text);
@@ -329,9 +330,18 @@ static void mask(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(table),         cmocka_unit_test(evaluations_as_planned), cmocka_unit_test(lime_reference_mode), cmocka_unit_test(lime_is_deterministic),
-        cmocka_unit_test(lime_segments), cmocka_unit_test(shared_segments),        cmocka_unit_test(efficiency),          cmocka_unit_test(first_split),
-        cmocka_unit_test(gradcam),       cmocka_unit_test(noise),                  cmocka_unit_test(center),              cmocka_unit_test(edges),
+        cmocka_unit_test(table),
+        cmocka_unit_test(evaluations_as_planned),
+        cmocka_unit_test(lime_reference_mode),
+        cmocka_unit_test(lime_is_deterministic),
+        cmocka_unit_test(lime_segments),
+        cmocka_unit_test(shared_segments),
+        cmocka_unit_test(efficiency),
+        cmocka_unit_test(first_split),
+        cmocka_unit_test(gradcam),
+        cmocka_unit_test(noise),
+        cmocka_unit_test(center),
+        cmocka_unit_test(edges),
         cmocka_unit_test(mask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,7 +87,8 @@ static void names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(many_classes), cmocka_unit_test(no_cancellation), cmocka_unit_test(one_output), cmocka_unit_test(derivatives), cmocka_unit_test(names),
+        cmocka_unit_test(many_classes), cmocka_unit_test(no_cancellation), cmocka_unit_test(one_output),
+        cmocka_unit_test(derivatives),  cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,7 +35,8 @@ static void one_column(void **state) {
     double sw = 0, mx = 0, my = 0, sxx = 0, sxy = 0, syy = 0, rest = 0;
     for (int i = 0; i < 4; i++) sw += w[i], mx += w[i] * x[i], my += w[i] * y[i];
     mx /= sw, my /= sw;
-    for (int i = 0; i < 4; i++) sxx += w[i] * (x[i] - mx) * (x[i] - mx), sxy += w[i] * (x[i] - mx) * (y[i] - my), syy += w[i] * (y[i] - my) * (y[i] - my);
+    for (int i = 0; i < 4; i++)
+        sxx += w[i] * (x[i] - mx) * (x[i] - mx), sxy += w[i] * (x[i] - mx) * (y[i] - my), syy += w[i] * (y[i] - my) * (y[i] - my);
     double want = sxy / (sxx + alpha), b = my - want * mx;
     for (int i = 0; i < 4; i++) rest += w[i] * (y[i] - b - want * x[i]) * (y[i] - b - want * x[i]);
     why_wls_fit f;
