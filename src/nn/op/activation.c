@@ -61,7 +61,7 @@ static int pieces(const why_node *n) { return why_even_pieces(n->size_out); }
 #define FORWARD(name, formula)                                                        \
     static void name(const why_call *r, int image, int piece, int thread) {            \
         (void)thread;                                                                  \
-        const struct activation *a = r->node->attr;                                    \
+        const struct activation a = *(const struct activation *)r->node->attr;         \
         const struct range e = range_of(r, image, piece);                              \
         for (int64_t i = e.at; i < e.at + e.n; i++) {                                  \
             const float x = r->in[0][i];                                               \
@@ -74,7 +74,7 @@ static int pieces(const why_node *n) { return why_even_pieces(n->size_out); }
 #define BACKWARD(name, given, formula)                                                 \
     static void name(const why_call *r, int image, int piece, int thread) {             \
         (void)thread;                                                                   \
-        const struct activation *a = r->node->attr;                                     \
+        const struct activation a = *(const struct activation *)r->node->attr;          \
         const struct range e = range_of(r, image, piece);                               \
         for (int64_t i = e.at; i < e.at + e.n; i++) {                                   \
             const float v = given[i];                                                   \
@@ -83,14 +83,14 @@ static int pieces(const why_node *n) { return why_even_pieces(n->size_out); }
         (void)a;                                                                        \
     }
 
-FORWARD(clamp_forward, x < a->lo ? a->lo : x > a->hi ? a->hi : x)
-FORWARD(leaky_forward, x > 0 ? x : a->slope * x)
+FORWARD(clamp_forward, x < a.lo ? a.lo : x > a.hi ? a.hi : x)
+FORWARD(leaky_forward, x > 0 ? x : a.slope * x)
 FORWARD(sigmoid_forward, x >= 0 ? 1 / (1 + expf(-x)) : expf(x) / (1 + expf(x)))
 FORWARD(tanh_forward, tanhf(x))
 
 /* At the bounds themselves the derivative is 0, as PyTorch has it for ReLU and ReLU6. */
-BACKWARD(clamp_backward, r->out, v > a->lo && v < a->hi ? 1.0f : 0.0f)
-BACKWARD(leaky_backward, r->in[0], v > 0 ? 1.0f : a->slope)
+BACKWARD(clamp_backward, r->out, v > a.lo && v < a.hi ? 1.0f : 0.0f)
+BACKWARD(leaky_backward, r->in[0], v > 0 ? 1.0f : a.slope)
 BACKWARD(sigmoid_backward, r->out, v *(1 - v))
 BACKWARD(tanh_backward, r->out, 1 - v * v)
 

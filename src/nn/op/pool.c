@@ -1,5 +1,6 @@
 /* MaxPool, AveragePool and the global maximum. (The global average is a reduction: reduce.c.) */
 #include <math.h>
+#include <stddef.h>
 
 #include "nn/ops.h"
 
@@ -93,20 +94,36 @@ static int pieces(const why_node *node) {
     return why_plane_pieces(p->win.channels, in_plane(&p->win));
 }
 
+/* The columns that windows of one output row see, with -inf outside the picture. */
+static int row_width(const why_window *w) { return (w->ow - 1) * w->sw + (w->kw - 1) * w->dw + 1; }
+static size_t max_scratch(const why_node *n) { return (size_t)row_width(&((const struct pool *)n->attr)->win); }
+
+static float larger(float a, float b) { return b > a || isnan(b) ? b : a; }
+
+/* A maximum needs no order: first down the columns of a window, then along the row. */
+static void max_row(const why_window *w, const float *x, int oy, float *tall, float *y) {
+    struct taps t = taps_of(w, oy, 0);
+    int width = row_width(w), from = w->pl < width ? w->pl : width, to = w->pl + w->iw < width ? w->pl + w->iw : width;
+    for (int i = 0; i < width; i++) tall[i] = -INFINITY;
+    for (int ky = t.ky0; ky < t.ky1; ky++) {
+        const float *row = x + (ptrdiff_t)(t.y0 + ky * w->dh) * w->iw;
+        for (int i = from; i < to; i++) tall[i] = larger(tall[i], row[i - w->pl]);
+    }
+    for (int ox = 0; ox < w->ow; ox++) {
+        y[ox] = tall[ox * w->sw];
+        for (int kx = 1; kx < w->kw; kx++) y[ox] = larger(y[ox], tall[ox * w->sw + kx * w->dw]);
+    }
+}
+
 static void max_forward(const why_call *r, int image, int piece, int thread) {
-    (void)thread;
+    float *tall = r->scratch + (size_t)thread * r->scratch_stride;
     const why_window *w = &((const struct pool *)r->node->attr)->win;
     int64_t from, to;
     why_plane_piece(w->channels, in_plane(w), piece, &from, &to);
     float *y = r->out + image * r->node->size_out + from * w->oh * w->ow;
     for (int64_t c = from; c < to; c++) {
         const float *x = r->in[0] + image * r->node->size_in[0] + c * in_plane(w);
-        for (int oy = 0; oy < w->oh; oy++)
-            for (int ox = 0; ox < w->ow; ox++) {
-                struct taps t = taps_of(w, oy, ox);
-                int64_t at = place_of_max(w, x, &t);
-                *y++ = at < 0 ? -INFINITY : x[at];
-            }
+        for (int oy = 0; oy < w->oh; oy++, y += w->ow) max_row(w, x, oy, tall, y);
     }
 }
 
@@ -163,7 +180,9 @@ static void average_backward(const why_call *r, int image, int piece, int thread
     }
 }
 
-#define MAXIMUM .pieces = pieces, .forward = max_forward, .back_pieces = pieces, .backward = {max_backward}, .flags = WHY_NEEDS_INPUT | WHY_POOLS
+#define MAXIMUM                                                                                                                  \
+    .flags = WHY_NEEDS_INPUT | WHY_POOLS, .pieces = pieces, .forward = max_forward, .back_pieces = pieces, .backward = {max_backward}, \
+    .scratch = max_scratch
 
 const why_op why_op_max_pool = {.name = "MaxPool", .build = build_max, MAXIMUM};
 const why_op why_op_global_max_pool = {.name = "GlobalMaxPool", .build = build_global, MAXIMUM};
