@@ -35,7 +35,7 @@ typedef struct run {
     int64_t run_id, first_shard;
     int *todo;                  /* indices into plan->images */
     int n_todo;
-    sigset_t signals;
+    struct sigaction old_usr1, old_term, old_int;
     double began;
 } run;
 
@@ -43,29 +43,35 @@ typedef struct run {
 enum { PATIENCE = 900 };
 
 /* ---------------------------------------------------------------- signals */
-/* Blocked, and asked for in every round: no handler, no global. Threads made later inherit the mask. */
-static void block_signals(run *r) {
-    sigemptyset(&r->signals);
-    sigaddset(&r->signals, SIGUSR1);
-    if (!why_world_launched()) { /* under mpirun both end in a SIGKILL a second later: too soon to drain */
-        sigaddset(&r->signals, SIGTERM);
-        sigaddset(&r->signals, SIGINT);
-    }
-    pthread_sigmask(SIG_BLOCK, &r->signals, NULL);
+/* The only variable that is not somebody's: a handler has no other way to say anything. Blocking the signals and asking
+ * for them would do without, but OpenBLAS starts threads before main() does, and those would not block them. */
+static volatile sig_atomic_t drain_signals;
+
+static void on_signal(int signal) {
+    (void)signal;
+    drain_signals = 1;
+}
+
+/* SIGTERM and SIGINT work once: who asks twice does not want to wait. Under mpirun both end in a SIGKILL a second later,
+ * too soon to drain, so they keep their effect. SIGUSR1 reaches every rank; those without the coordinator ignore it. */
+static void catch_signals(run *r) {
+    struct sigaction usr1 = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction once = {.sa_handler = on_signal, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
+    drain_signals = 0;
+    sigaction(SIGUSR1, &usr1, &r->old_usr1);
+    sigaction(SIGTERM, why_world_launched() ? NULL : &once, &r->old_term);
+    sigaction(SIGINT, why_world_launched() ? NULL : &once, &r->old_int);
+}
+
+static void release_signals(const run *r) {
+    sigaction(SIGUSR1, &r->old_usr1, NULL);
+    sigaction(SIGTERM, &r->old_term, NULL);
+    sigaction(SIGINT, &r->old_int, NULL);
 }
 
 static bool drain_asked(void *ctx) {
-    run *r = ctx;
-    const struct timespec now = {0};
-    const int signal = sigtimedwait(&r->signals, NULL, &now);
-    if (signal == SIGTERM || signal == SIGINT) { /* who asks twice does not want to wait */
-        sigset_t again;
-        sigemptyset(&again);
-        sigaddset(&again, SIGTERM);
-        sigaddset(&again, SIGINT);
-        pthread_sigmask(SIG_UNBLOCK, &again, NULL);
-    }
-    return signal > 0;
+    (void)ctx;
+    return drain_signals != 0;
 }
 
 /* ---------------------------------------------------------------- progress */
@@ -381,7 +387,7 @@ why_status why_run(const why_run_options *options, why_run_result *result) {
     WHY_TRY(why_alloc(1, sizeof *r, "run", &r)); /* not on the stack: see stranded */
     r->o = options;
     r->everyone = true;
-    block_signals(r);
+    catch_signals(r);
     why_status st = why_world_create(&r->world);
     if (!st) {
         result->rank = why_world_rank(r->world);
@@ -390,6 +396,7 @@ why_status why_run(const why_run_options *options, why_run_result *result) {
         result->must_exit = !r->everyone;
         why_world_destroy(&r->world, r->everyone);
     }
+    release_signals(r);
     clear(r);
     return st;
 }

@@ -40,7 +40,7 @@ typedef struct why_run_result {
 } why_run_result;
 
 /* SIGUSR1 ends the run early and in peace (exit code 75), as do SIGTERM and SIGINT when the process is not under mpirun.
- * They are blocked from here on; after the first SIGTERM or SIGINT the next one has its usual effect.
+ * After the first SIGTERM or SIGINT the next one has its usual effect. One run at a time in a process.
  * An error on one rank is an error on all; its text is rank 0's to print (result->rank). */
 why_status why_run(const why_run_options *options, why_run_result *result) WHY_MUST_USE;
 
