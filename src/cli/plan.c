@@ -115,7 +115,7 @@ static why_status print_cost(const why_plan *p) {
     if (!st) st = add_cost(t, "forwards", (double)c.forwards, p->n_images);
     if (!st) st = add_cost(t, "forwards if targets coincide", (double)(c.forwards - c.shared_forwards), p->n_images);
     put_bytes(each, (double)c.bytes);
-    put_bytes(all, (double)c.bytes * p->n_images);
+    put_bytes(all, (double)c.bytes * p->n_images + (double)c.fixed_bytes);
     if (!st) st = why_text_table_add(t, (const char *const[]){"database", each, all});
     put_time(each, c.macs / ASSUMED_MACS_PER_SECOND);
     put_time(all, c.macs / ASSUMED_MACS_PER_SECOND * p->n_images);
@@ -171,7 +171,7 @@ static why_status print_json(const why_plan *p) {
     why_buf_printf(&b, ",\"forwards\":%lld,\"forwards_shared\":%lld,\"bytes\":%lld,\"macs\":", (long long)c.forwards,
                    (long long)c.shared_forwards, (long long)c.bytes);
     why_buf_number(&b, c.macs);
-    why_buf_text(&b, "},\"database\":");
+    why_buf_printf(&b, "},\"fixed_bytes\":%lld,\"database\":", (long long)c.fixed_bytes);
     why_buf_json(&b, p->database);
     why_buf_text(&b, "}\n");
     WHY_TRY(why_buf_take(&b, &text));

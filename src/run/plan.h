@@ -118,6 +118,7 @@ typedef struct why_plan_cost {
     int64_t shared_forwards;                          /* of those, what budget prefixes and equal targets re-use at best */
     double macs;                                      /* of the forwards that remain */
     int64_t bytes;                                    /* of the database */
+    int64_t fixed_bytes;                              /* of the database, whatever the number of images: the summaries */
 } why_plan_cost;
 void why_plan_cost_of(const why_plan *p, why_plan_cost *out);
 /* Is this score computed for this cell? Metrics that run the model are: for repeat 0 at the method's own budget only. */

@@ -101,10 +101,9 @@ static int64_t explain_forwards(const why_plan *p, int cell) {
     return n;
 }
 
-/* Does a cell before this one draw the same samples of the same image, so that the cache answers? */
-static bool shares_samples(const why_plan *p, int cell) {
+/* Is there a cell before this one that differs in the target only? Where both name one class, all of it is shared. */
+static bool has_twin(const why_plan *p, int cell) {
     const why_plan_cell *c = &p->cells[cell];
-    if (c->prefix_of >= 0) return true;
     for (int i = 0; i < cell; i++)
         if (p->cells[i].model == c->model && p->cells[i].method == c->method && p->cells[i].repeat == c->repeat &&
             p->cells[i].budget == c->budget)
@@ -118,7 +117,9 @@ static int64_t score_forwards(const why_plan *p, int cell, const why_plan_metric
 }
 
 static void cost_of_cell(const why_plan *p, int cell, why_plan_cost *c) {
-    int64_t n = explain_forwards(p, cell), kept = shares_samples(p, cell) ? 0 : n;
+    int64_t n = explain_forwards(p, cell), kept = 0;
+    const bool twin = has_twin(p, cell);
+    if (!twin && p->cells[cell].prefix_of < 0) kept = n; /* a prefix finds its samples in the cache */
     c->explanations++;
     for (int m = 0; m < p->n_metrics; m++) {
         if (!why_plan_scores(p, cell, m)) continue;
@@ -126,15 +127,25 @@ static void cost_of_cell(const why_plan *p, int cell, why_plan_cost *c) {
         c->scores++;
         if (p->metrics[m].metric->flags & WHY_METRIC_CURVE) c->curve_points += more;
         n += more;
-        kept += more;
+        if (!twin) kept += more;
     }
     c->forwards += n;
     c->shared_forwards += n - kept;
     c->macs += (double)kept * (double)why_model_get_info(p->models[p->cells[cell].model].model)->macs;
 }
 
-/* Bytes per row as measured on databases of this schema, indices included. */
-enum { EXPLANATION_BYTES = 1100, PAIR_BYTES = 42, SCORE_BYTES = 24, CURVE_BYTES = 36, PREDICTION_BYTES = 30, IMAGE_BYTES = 260 };
+/* Bytes per row as measured on databases of this schema, indices included. A summary has its histogram and its exact
+ * sums, for all images, the rightly and the wrongly classified ones. */
+enum {
+    EXPLANATION_BYTES = 1100,
+    PAIR_BYTES = 43,
+    SCORE_BYTES = 27,
+    CURVE_BYTES = 35,
+    PREDICTION_BYTES = 30,
+    IMAGE_BYTES = 260,
+    SUMMARY_BYTES = 4700,
+    STRATA = 3
+};
 
 void why_plan_cost_of(const why_plan *p, why_plan_cost *out) {
     int64_t pair_metrics = 0;
@@ -148,4 +159,5 @@ void why_plan_cost_of(const why_plan *p, why_plan_cost *out) {
     }
     out->bytes = IMAGE_BYTES + EXPLANATION_BYTES * out->explanations + PAIR_BYTES * out->pairs + SCORE_BYTES * out->scores +
                  CURVE_BYTES * out->curve_points + PREDICTION_BYTES * out->predictions;
+    out->fixed_bytes = (out->pairs + out->scores) * STRATA * SUMMARY_BYTES;
 }
