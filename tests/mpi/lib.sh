@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # For the tests of this folder: a small job in a folder of its own, mpirun, and what is compared. Sourced by each test.
 # Everything is made from what every clone has: tests/golden/explain/tiny.onnx and pictures that whypix draws.
 set -u

@@ -190,6 +190,24 @@ static void a_hanging_image_is_found_though_beats_go_on(void **state) {
     why_coordinator_destroy(&b.c);
 }
 
+/* At the end the lost are told, too, for they may be alive; but nobody waits for them. */
+static void the_lost_are_told_to_stop_and_not_waited_for(void **state) {
+    (void)state;
+    why_coordinator_options o = why_coordinator_defaults(2, 1);
+    bench b = bench_of(o);
+    hello(&b, 0);
+    tick(&b);
+    event(&b, (why_event){.type = WHY_EVENT_LOST, .worker = 1, .text = "is gone"});
+    result(&b, 0, 1, 0);
+    tick(&b);
+    assert_int_equal(count(&b, WHY_ACTION_STOP), 2);
+    bye(&b, 0);
+    tick(&b);
+    assert_int_equal(find(&b, WHY_ACTION_FINISH)->code, 0);
+    assert_int_equal(why_coordinator_look(b.c).lost, 1);
+    why_coordinator_destroy(&b.c);
+}
+
 /* A commit that waited minutes for a reader must not cost the workers whose messages lie unread. */
 static void the_coordinators_own_absence_is_nobodys_fault(void **state) {
     (void)state;
@@ -308,6 +326,7 @@ int main(void) {
         cmocka_unit_test(guided_shards_shrink_to_single_images),
         cmocka_unit_test(a_silent_worker_loses_its_images_to_others),
         cmocka_unit_test(a_hanging_image_is_found_though_beats_go_on),
+        cmocka_unit_test(the_lost_are_told_to_stop_and_not_waited_for),
         cmocka_unit_test(the_coordinators_own_absence_is_nobodys_fault),
         cmocka_unit_test(an_image_that_costs_two_workers_is_given_up),
         cmocka_unit_test(a_drain_ends_with_75_and_drops_nothing_that_runs),
