@@ -38,15 +38,15 @@ static why_status read_opset(why_arena *arena, why_span m, int *opset) {
 
 static why_status read_model(struct loader *l, why_span m) {
     if (m.size == 0) return why_fail(WHY_EFORMAT, "the file is empty, want an ONNX model");
-    why_span opset = {0};
+    bool has_version = false; /* ModelProto begins with its ir_version */
     for (why_field f;;) {
         why_status st = why_wire_next(&m, &f);
-        if (st) return why_fail_in(st, l->graph.data ? "truncated or damaged ONNX file" : "not an ONNX file");
+        if (st) return why_fail_in(st, has_version ? "truncated or damaged ONNX file" : "not an ONNX file");
         if (f.number == 0) break;
+        if (f.number == 1 && f.type == WHY_WIRE_VARINT) has_version = true;
         if (f.number == 7 && f.type == WHY_WIRE_BYTES) l->graph = f.bytes;
         if (f.number != 8 || f.type != WHY_WIRE_BYTES) continue;
-        opset = f.bytes;
-        WHY_TRY(read_opset(l->g->arena, opset, &l->g->opset));
+        WHY_TRY(read_opset(l->g->arena, f.bytes, &l->g->opset));
     }
     if (!l->graph.data) return why_fail(WHY_EFORMAT, "not an ONNX file: it holds no graph");
     if (l->g->opset == 0) return why_fail(WHY_EFORMAT, "the file names no opset of the standard operators");
