@@ -530,11 +530,8 @@ static void batchnorm(void **state) {
         int channels = after_conv ? 4 : 3;
         for (int i = 0; i < BATCH * channels * 15; i++) {
             int c = i / 15 % channels, n = i / 15 / channels;
-            double x = (double)t.x[i], scale = (double)gamma[c] / sqrt((double)var[c] + (double)1e-3f);
-            if (after_conv) {
-                x = 0;
-                for (int k = 0; k < 3; k++) x += (double)w[c * 3 + k] * (double)t.x[(n * 3 + k) * 15 + i % 15];
-            }
+            double x = after_conv ? 0 : (double)t.x[i], scale = (double)gamma[c] / sqrt((double)var[c] + (double)1e-3f);
+            for (int k = 0; after_conv && k < 3; k++) x += (double)w[c * 3 + k] * (double)t.x[(n * 3 + k) * 15 + i % 15];
             check_value(&t, i, (x - (double)mean[c]) * scale + (double)beta[c] + (after_conv == 2 ? x : 0));
         }
         check_gradient(&t);
