@@ -54,13 +54,26 @@ static void report(void *ctx, const why_run_report *r) {
     free(text);
 }
 
+/* "2/8": the second of eight slices. */
+static why_status read_slice(const char *text, why_run_options *o) {
+    long long slice = 0, slices = 0;
+    int end = 0;
+    if (!text) return WHY_OK;
+    if (sscanf(text, "%10lld/%10lld%n", &slice, &slices, &end) != 2 || text[end] || slice < 1 || slice > slices)
+        return why_fail(WHY_EARG, "--slice: got '%s', want K/N with K from 1 to N, for example 2/8", text);
+    o->slice = slice - 1;
+    o->slices = slices;
+    return WHY_OK;
+}
+
 static why_status run(const why_args *a, int *exit_code) {
     int64_t limit = -1;
     why_run_result result;
     screen s = {.args = a, .terminal = isatty(STDERR_FILENO)};
     if (why_args_given(a, "limit")) WHY_TRY(why_args_int(a, "limit", 0, INT64_MAX, &limit));
-    const why_run_options o = {.job_file = why_args_at(a, 0), .database = why_args_text(a, "db"), .limit = limit,
-                               .choose_threads = choose_threads, .report = report, .ctx = &s};
+    why_run_options o = {.job_file = why_args_at(a, 0), .database = why_args_text(a, "db"), .beside = why_args_text(a, "beside"),
+                         .limit = limit, .choose_threads = choose_threads, .report = report, .ctx = &s};
+    WHY_TRY(read_slice(why_args_text(a, "slice"), &o));
     why_status st = why_run(&o, &result);
     clear_line(&s);
     const bool silent = st && result.rank != 0 && !result.must_exit; /* an agreed error is rank 0's to print */
@@ -74,7 +87,9 @@ static why_status run(const why_args *a, int *exit_code) {
 
 static const why_option options[] = {
     {"db", "FILE", NULL, "write to this database instead of the job's", false},
+    {"beside", "FILE", NULL, "maps and overlays go beside FILE (the database may be on a node's own disk)", false},
     {"limit", "N", NULL, "only the first N images of the list", false},
+    {"slice", "K/N", NULL, "of those, the K-th of N equal parts: for N jobs whose databases are merged", false},
     {"threads", "N", NULL, "threads of each rank", false},
     {0},
 };

@@ -27,20 +27,23 @@ why_status why_plan_uid(why_arena *arena, why_buf *text, const char **out) {
 
 /* ---------------------------------------------------------------- outputs */
 /* "results/a.db" -> "results/a-maps" */
-static why_status beside_database(why_plan *p, const char *suffix, const char **out) {
-    const char *slash = strrchr(p->database, '/'), *dot = strrchr(p->database, '.');
-    size_t stem = dot && dot > (slash ? slash + 1 : p->database) ? (size_t)(dot - p->database) : strlen(p->database);
+static why_status beside(why_plan *p, const char *file, const char *suffix, const char **out) {
+    const char *slash = strrchr(file, '/'), *dot = strrchr(file, '.');
+    size_t stem = dot && dot > (slash ? slash + 1 : file) ? (size_t)(dot - file) : strlen(file);
     why_buf b = {0};
-    why_buf_put(&b, p->database, stem);
+    why_buf_put(&b, file, stem);
     why_buf_text(&b, suffix);
     return why_plan_text(p->arena, &b, out);
 }
 
+why_status why_plan_set_beside(why_plan *p, const char *file) {
+    WHY_TRY(beside(p, file, "-overlays", &p->overlays_dir));
+    return p->maps_dir ? beside(p, file, "-maps", &p->maps_dir) : WHY_OK;
+}
+
 why_status why_plan_set_database(why_plan *p, const char *database) {
     p->database = why_arena_strdup(p->arena, database);
-    if (!p->database) return WHY_ENOMEM;
-    WHY_TRY(beside_database(p, "-overlays", &p->overlays_dir));
-    return p->maps_dir ? beside_database(p, "-maps", &p->maps_dir) : WHY_OK;
+    return p->database ? why_plan_set_beside(p, database) : WHY_ENOMEM;
 }
 
 static why_status set_outputs(why_plan *p, const why_job *job) {

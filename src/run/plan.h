@@ -107,6 +107,8 @@ why_status why_plan_create(const char *job_file, why_plan **out) WHY_MUST_USE;
 void why_plan_destroy(why_plan **p);
 /* Another database, with its maps and overlays beside it (`run --db`). */
 why_status why_plan_set_database(why_plan *p, const char *database) WHY_MUST_USE;
+/* Maps and overlays beside another file than the database (`run --beside`). */
+why_status why_plan_set_beside(why_plan *p, const char *file) WHY_MUST_USE;
 /* Overrides of one cell: the method's parameters with the cell's budget (owned). */
 why_status why_plan_cell_params(const why_plan *p, int cell, why_params **out) WHY_MUST_USE;
 

@@ -149,6 +149,11 @@ static why_status keep_ours(run *r, search *s) {
     return st;
 }
 
+/* Slices are strided, for lists are often sorted by class or size. */
+static bool in_part(const why_run_options *o, int64_t i) {
+    return (o->limit < 0 || i < o->limit) && (o->slices == 0 || i % o->slices == o->slice);
+}
+
 /* In the order of the list, which may be a shuffled one. */
 static why_status list_todo(run *r, search *s) {
     for (int i = 0; i < s->n; i++) s->images[i] = (known){r->plan->images[i].id, i};
@@ -156,8 +161,8 @@ static why_status list_todo(run *r, search *s) {
     WHY_TRY(why_store_each_todo(r->store, note_missing, s));
     WHY_TRY(keep_ours(r, s));
     WHY_TRY(why_alloc((size_t)s->n, sizeof *r->todo, "images to do", &r->todo));
-    for (int i = 0; i < r->report.images; i++)
-        if (s->missing[i]) r->todo[r->n_todo++] = i;
+    for (int i = 0; i < s->n; i++)
+        if (s->missing[i] && in_part(r->o, i)) r->todo[r->n_todo++] = i;
     r->report.todo = r->n_todo;
     return WHY_OK;
 }
@@ -208,13 +213,14 @@ static why_status open_database(run *r) {
 static why_status read_job(run *r) {
     WHY_TRY(why_plan_create(r->o->job_file, &r->plan));
     if (r->o->database) WHY_TRY(why_plan_set_database(r->plan, r->o->database));
+    if (r->o->beside) WHY_TRY(why_plan_set_beside(r->plan, r->o->beside));
     why_run_report *p = &r->report;
     p->job = r->plan->name;
     p->database = r->plan->database;
     p->maps_dir = r->plan->maps_dir;
     p->overlays_dir = r->plan->overlays_first > 0 ? r->plan->overlays_dir : NULL;
     p->cells = r->plan->n_cells;
-    p->images = r->o->limit >= 0 && r->o->limit < r->plan->n_images ? (int)r->o->limit : r->plan->n_images;
+    for (int i = 0; i < r->plan->n_images; i++) p->images += in_part(r->o, i);
     return r->o->choose_threads(r->o->ctx, r->plan->threads, why_world_sharers(r->world), &p->threads, &p->threads_from);
 }
 

@@ -27,6 +27,8 @@ typedef struct why_run_options {
     const char *job_file;
     const char *database;                 /* NULL: as the job says */
     int64_t limit;                        /* first so many images of the list; < 0: all */
+    int64_t slice, slices;                /* of those, every slices-th one from the slice-th (from 0) on; slices 0: all */
+    const char *beside;                   /* maps and overlays go beside this file; NULL: beside the database */
     /* Threads for each rank, given the job file's number (0: auto) and how many ranks share this rank's cores. */
     why_status (*choose_threads)(void *ctx, int job, int sharers, int *threads, const char **from);
     void (*report)(void *ctx, const why_run_report *r); /* rank 0 only; several times a second while it goes on */
