@@ -6,6 +6,7 @@
     X(run)              \
     X(status)           \
     X(table)            \
+    X(copy)             \
     X(explain)          \
     X(compare)          \
     X(infer)            \

@@ -18,6 +18,10 @@ why_status why_store_open(const char *path, why_store **out) WHY_MUST_USE;
 why_status why_store_open_readonly(const char *path, why_store **out) WHY_MUST_USE;
 void why_store_close(why_store **s);
 
+/* A copy of `from` as of one moment between two commits, while it may be being written: made beside `to`, which it then
+ * replaces. What a killed run left half-written in `from` is rolled back first. WHY_ESTORE: `to` is as it was. */
+why_status why_store_copy(const char *from, const char *to) WHY_MUST_USE;
+
 /* ---------------------------------------------------------------- dictionaries
  * Written once from the expanded plan, in plan order, with ids from the plan. Putting the same row again is a no-op; an
  * id with another uid, a picture or model whose hash changed, is WHY_ESTORE with both values named. Text NULL: SQL NULL. */
@@ -40,10 +44,11 @@ why_status why_store_put_metric(why_store *s, why_dict_metric *row) WHY_MUST_USE
 why_status why_store_put_cell(why_store *s, why_dict_cell *row) WHY_MUST_USE;
 
 /* ---------------------------------------------------------------- runs, shards (volatile tables) */
-typedef struct why_run_row { const char *uid, *started, *version, *git, *cpu, *kernel, *precision, *slurm; int64_t job_id; int ranks, threads; } why_run_row;
+typedef struct why_run_row { const char *uid, *started, *version, *git, *cpu, *kernel, *precision, *slurm, *job_file; int64_t job_id; int ranks, threads; } why_run_row;
 why_status why_store_start_run(why_store *s, const why_run_row *row, int64_t *run_id) WHY_MUST_USE;
 why_status why_store_end_run(why_store *s, int64_t run_id, const char *state) WHY_MUST_USE; /* done, failed, interrupted */
-typedef struct why_shard_row { int64_t id, run_id, first, n; const char *state; int attempts, rank; int64_t pid; const char *host; double t0, t1; const char *error; } why_shard_row;
+/* first: id of the first image; images: all of them, as ranges of ids ("3-7,12"). */
+typedef struct why_shard_row { int64_t id, run_id, first, n; const char *images, *state; int attempts, rank; int64_t pid; const char *host; double t0, t1; const char *error; } why_shard_row;
 why_status why_store_put_shard(why_store *s, const why_shard_row *row) WHY_MUST_USE; /* insert or replace */
 
 /* ---------------------------------------------------------------- results
@@ -59,6 +64,22 @@ why_status why_store_todo(why_store *s, int64_t image_id, uint64_t **cells, size
 /* Call fn for every image that misses something, by id. */
 typedef why_status why_todo_fn(void *ctx, int64_t image_id, int missing_cells);
 why_status why_store_each_todo(why_store *s, why_todo_fn *fn, void *ctx) WHY_MUST_USE;
+
+/* ---------------------------------------------------------------- re-runs
+ * After a selection, why_store_todo and why_store_each_todo tell of the selected explanations only, whether they are missing or
+ * not; and when a record brings one of them, its old row is kept as JSON in `superseded` (with timings, scores, curves and pairs)
+ * and leaves the tables and the summaries in the same transaction. All other rows win as before. A repaired picture may then
+ * have another hash, unless something done still rests on the old one. */
+typedef struct why_selection {
+    enum { WHY_SELECT_FAILED, WHY_SELECT_MISSING, WHY_SELECT_IMAGE, WHY_SELECT_SHARD } kind;
+    const char *image;  /* SELECT_IMAGE: its path, as listed */
+    int64_t shard;      /* SELECT_SHARD */
+    const char *method; /* only explanations by this method; NULL: by all */
+} why_selection;
+/* Outside a transaction. *n: how many explanations were selected. WHY_EARG: no such image, shard or method. */
+why_status why_store_select(why_store *s, const why_selection *which, int64_t *n) WHY_MUST_USE;
+/* The job's row; *id is 0 when the database does not hold it. */
+why_status why_store_find_job(why_store *s, const char *uid, int64_t *id) WHY_MUST_USE;
 
 /* Check the summaries against an SQL recount over score and pair rows; the text names the first difference. */
 why_status why_store_check_summary(why_store *s) WHY_MUST_USE;
