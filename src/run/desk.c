@@ -90,18 +90,45 @@ static why_status commit(desk *d) {
     return WHY_OK;
 }
 
+/* "3-7,12": ids are those of the list's order, so a shard is mostly one range. */
+static void put_ranges(const desk *d, const why_action *a, why_buf *b) {
+    const why_plan_image *images = d->o->plan->images;
+    const int *todo = d->o->todo + a->first;
+    for (int i = 0, j; i < a->n; i = j) {
+        const int64_t first = images[todo[i]].id;
+        for (j = i + 1; j < a->n && images[todo[j]].id == first + (j - i);) j++;
+        why_buf_printf(b, "%s%lld", i ? "," : "", (long long)first);
+        if (j > i + 1) why_buf_printf(b, "-%lld", (long long)(first + (j - i) - 1));
+    }
+}
+
 static why_status put_shard(desk *d, const why_action *a, const char *state) {
     const size_t k = (size_t)(a->shard - d->o->rules.first_shard);
     const bool opens = a->type == WHY_ACTION_OPEN_SHARD;
     const double now = calendar();
+    why_buf ranges = {0};
+    char *images;
     WHY_TRY(why_grow(&d->begun, &d->begun_capacity, k + 1, sizeof *d->begun, "shards"));
     if (opens) d->begun[k] = now;
     const peer *p = &d->peers[a->worker];
     WHY_TRY(open_transaction(d));
-    return why_store_put_shard(d->o->store, &(why_shard_row){.id = a->shard, .run_id = d->o->run_id,
-                                                             .first = d->o->plan->images[d->o->todo[a->first]].id, .n = a->n, .state = state,
-                                                             .attempts = a->attempt, .rank = a->worker, .pid = p->pid, .host = p->host,
-                                                             .t0 = d->begun[k], .t1 = opens ? NAN : now});
+    put_ranges(d, a, &ranges);
+    WHY_TRY(why_buf_take(&ranges, &images));
+    const why_shard_row row = {.id = a->shard,
+                               .run_id = d->o->run_id,
+                               .first = d->o->plan->images[d->o->todo[a->first]].id,
+                               .n = a->n,
+                               .state = state,
+                               .attempts = a->attempt,
+                               .rank = a->worker,
+                               .pid = p->pid,
+                               .host = p->host,
+                               .t0 = d->begun[k],
+                               .t1 = opens ? NAN : now,
+                               .images = images};
+    const why_status st = why_store_put_shard(d->o->store, &row);
+    free(images);
+    return st;
 }
 
 static why_status apply(desk *d, const why_action *a) {
@@ -156,7 +183,9 @@ static why_status perform(desk *d, const why_action *a) {
     case WHY_ACTION_CLOSE_SHARD: return put_shard(d, a, a->text);
     case WHY_ACTION_COMMIT: return commit(d);
     case WHY_ACTION_SEND_SHARD: return send_shard(d, a);
-    case WHY_ACTION_ACK: tell(d, a->worker, &(why_message){.type = WHY_MSG_ACK, .shard = a->shard, .image = a->image, .flag = a->flag}); break;
+    case WHY_ACTION_ACK:
+        tell(d, a->worker, &(why_message){.type = WHY_MSG_ACK, .shard = a->shard, .image = a->image, .flag = a->flag});
+        break;
     case WHY_ACTION_FORGET: tell(d, a->worker, &(why_message){.type = WHY_MSG_FORGET, .shard = a->shard}); break;
     case WHY_ACTION_STOP: tell(d, a->worker, &(why_message){.type = WHY_MSG_STOP}); break;
     case WHY_ACTION_BEAT:
@@ -182,7 +211,9 @@ static why_status on_record(desk *d, int worker, const why_assembly *r) {
     if (why_record_outcome(r->bytes, m->total, &failed))
         return happen(d, (why_event){.type = WHY_EVENT_ERROR, .worker = worker, .image = m->image, .text = why_error_text()});
     d->record = r;
-    const why_status st = happen(d, (why_event){.type = WHY_EVENT_RESULT, .worker = worker, .shard = m->shard, .image = m->image, .wall = m->wall, .failed = failed});
+    const why_status st = happen(
+        d,
+        (why_event){.type = WHY_EVENT_RESULT, .worker = worker, .shard = m->shard, .image = m->image, .wall = m->wall, .failed = failed});
     d->record = NULL;
     return st;
 }
@@ -212,7 +243,8 @@ static why_status on_message(desk *d, int worker, const why_message *m) {
         snprintf(d->peers[worker].host, sizeof d->peers[worker].host, "%.63s", text_of(m, text));
         return happen(d, (why_event){.type = WHY_EVENT_HELLO, .worker = worker});
     case WHY_MSG_RESULT: return on_result_part(d, worker, m);
-    case WHY_MSG_ERROR: return happen(d, (why_event){.type = WHY_EVENT_ERROR, .worker = worker, .image = m->image, .text = text_of(m, text)});
+    case WHY_MSG_ERROR:
+        return happen(d, (why_event){.type = WHY_EVENT_ERROR, .worker = worker, .image = m->image, .text = text_of(m, text)});
     case WHY_MSG_BYE:
         d->peers[worker].left = true;
         return happen(d, (why_event){.type = WHY_EVENT_BYE, .worker = worker});

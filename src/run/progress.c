@@ -22,10 +22,10 @@ static void put_trouble(why_buf *b, const why_run_report *r) {
 }
 
 void why_progress_begin(why_buf *b, const why_run_report *r) {
-    why_buf_printf(b, "%s: %d image%s x %d cell%s, %d image%s to do\n", r->job, r->images, plural(r->images), r->cells, plural(r->cells), r->todo,
-                   plural(r->todo));
-    why_buf_printf(b, "%d rank%s x %d thread%s (%s), database %s", r->ranks, plural(r->ranks), r->threads, plural(r->threads), r->threads_from,
-                   r->database);
+    why_buf_printf(b, "%s: %d image%s x %d cell%s, %d image%s to do\n", r->job, r->images, plural(r->images), r->cells, plural(r->cells),
+                   r->todo, plural(r->todo));
+    why_buf_printf(b, "%d rank%s x %d thread%s (%s), database %s", r->ranks, plural(r->ranks), r->threads, plural(r->threads),
+                   r->threads_from, r->database);
 }
 
 void why_progress_line(why_buf *b, const why_run_report *r) {
@@ -49,7 +49,8 @@ static void put_outcome(why_buf *b, const why_run_report *r) {
     if (r->closed < r->todo) why_buf_text(b, "; run the same command again to go on");
     if (r->trouble && *r->trouble) why_buf_printf(b, "\ntrouble: %s", r->trouble);
     if (r->all_failed > 0)
-        why_buf_printf(b, "\n%d image%s failed, in whole or in part: whypix table %s failures", r->all_failed, plural(r->all_failed), r->database);
+        why_buf_printf(b, "\n%d image%s failed, in whole or in part: whypix table %s failures", r->all_failed, plural(r->all_failed),
+                       r->database);
 }
 
 void why_progress_end(why_buf *b, const why_run_report *r) {

@@ -137,12 +137,15 @@ static bool consistent(const why_message *m, unsigned fields) {
 
 why_status why_message_decode(const uint8_t *bytes, size_t n, why_message *m) {
     *m = (why_message){0};
-    if (n < HEAD + TAIL || n > WHY_MESSAGE_MAX) return why_fail(WHY_EFORMAT, "message of %zu bytes, %d to %d wanted", n, HEAD + TAIL, WHY_MESSAGE_MAX);
+    if (n < HEAD + TAIL || n > WHY_MESSAGE_MAX)
+        return why_fail(WHY_EFORMAT, "message of %zu bytes, %d to %d wanted", n, HEAD + TAIL, WHY_MESSAGE_MAX);
     const uint8_t *tail = bytes + n - TAIL, *at = bytes + HEAD;
     const uint32_t crc = (uint32_t)get(&tail, 4), want = (uint32_t)crc32(0, bytes, (uInt)(n - TAIL));
     if (crc != want) return why_fail(WHY_EFORMAT, "message of %zu bytes: checksum %08x, computed %08x", n, crc, want);
-    if (bytes[0] != MAGIC || bytes[1] != VERSION) return why_fail(WHY_EFORMAT, "message begins %02x %02x, want %02x %02x", bytes[0], bytes[1], MAGIC, VERSION);
-    if (bytes[2] == 0 || bytes[2] >= WHY_MSG_TYPES) return why_fail(WHY_EFORMAT, "message type %d, 1 to %d are known", bytes[2], WHY_MSG_TYPES - 1);
+    if (bytes[0] != MAGIC || bytes[1] != VERSION)
+        return why_fail(WHY_EFORMAT, "message begins %02x %02x, want %02x %02x", bytes[0], bytes[1], MAGIC, VERSION);
+    if (bytes[2] == 0 || bytes[2] >= WHY_MSG_TYPES)
+        return why_fail(WHY_EFORMAT, "message type %d, 1 to %d are known", bytes[2], WHY_MSG_TYPES - 1);
     m->type = (why_message_type)bytes[2];
     const unsigned fields = types[m->type].fields;
     const size_t fixed = HEAD + fixed_size(fields) + TAIL;

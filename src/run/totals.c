@@ -73,8 +73,8 @@ why_status why_totals_compare(const why_totals *sent, const why_totals *applied)
         why_moments_write(&applied->parts[i], b);
         if (memcmp(a, b, sizeof a) == 0) continue;
         const long long id = i > 0 ? (long long)sent->metrics[i - 1].id : 0;
-        return why_fail(WHY_EBUG, "the workers' sum of %s %lld (n = %lld) is not what was stored (n = %lld)", i > 0 ? "metric" : "records", id,
-                        (long long)sent->parts[i].n, (long long)applied->parts[i].n);
+        return why_fail(WHY_EBUG, "the workers' sum of %s %lld (n = %lld) is not what was stored (n = %lld)", i > 0 ? "metric" : "records",
+                        id, (long long)sent->parts[i].n, (long long)applied->parts[i].n);
     }
     return WHY_OK;
 }

@@ -80,7 +80,8 @@ static why_status fetch(why_world *w, const MPI_Status *seen, uint8_t *bytes, si
     MPI_TRY(MPI_Irecv(w->inbox, WHY_MESSAGE_MAX, MPI_BYTE, seen->MPI_SOURCE, TAG, MPI_COMM_WORLD, &request), "receive");
     for (const double until = why_clock() + 10; !done;) {
         MPI_TRY(MPI_Test(&request, &done, &status), "receive");
-        if (!done && why_clock() > until) return why_fail(WHY_EPEER, "MPI: rank %d died within a message of %d bytes", seen->MPI_SOURCE, count);
+        if (!done && why_clock() > until)
+            return why_fail(WHY_EPEER, "MPI: rank %d died within a message of %d bytes", seen->MPI_SOURCE, count);
     }
     memcpy(bytes, w->inbox, (size_t)count);
     *n = (size_t)count;
@@ -243,7 +244,8 @@ why_status why_world_merge(why_world *w, why_moments *parts, int n) {
     for (int i = 0; i < n; i++) why_moments_write(&parts[i], bytes + (size_t)i * WHY_MOMENTS_BYTES);
     const int code = reduce(bytes, n, w->rank);
     why_status st = code == MPI_SUCCESS ? WHY_OK : mpi_fail(code, "reduce");
-    for (int i = 0; !st && w->rank == 0 && i < n; i++) st = why_moments_read(bytes + (size_t)i * WHY_MOMENTS_BYTES, WHY_MOMENTS_BYTES, &parts[i]);
+    for (int i = 0; !st && w->rank == 0 && i < n; i++)
+        st = why_moments_read(bytes + (size_t)i * WHY_MOMENTS_BYTES, WHY_MOMENTS_BYTES, &parts[i]);
     free(bytes);
     return st;
 }

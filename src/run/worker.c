@@ -137,9 +137,10 @@ static why_status compute(worker *w, const job *j) {
         return give_up(w, j->task.image); /* and wait for STOP */
     }
     parcel *p = &w->parcels[w->n_parcels++];
-    *p = (parcel){.head = {.type = WHY_MSG_RESULT, .shard = j->shard, .image = j->task.image, .attempt = j->attempt, .wall = why_clock() - t0},
-                  .record = record,
-                  .patience = w->resend};
+    *p = (parcel){
+        .head = {.type = WHY_MSG_RESULT, .shard = j->shard, .image = j->task.image, .attempt = j->attempt, .wall = why_clock() - t0},
+        .record = record,
+        .patience = w->resend};
     return send_parcel(w, p);
 }
 

@@ -16,7 +16,22 @@
 
 enum { MAX_IMAGES = 60, MAX_WORKERS = 6, MAX_NOTES = 4096, MAX_SHARDS = 4096, COORDINATOR = -1 };
 
-typedef enum kind { HELLO, WORK, RESULT, ACK, ERROR, FORGET, BEAT, STOP, BYE, /* a worker's own: */ DONE, RESEND, BEAT_DUE, CONT, /* the run's: */ TICK } kind;
+typedef enum kind {
+    HELLO,
+    WORK,
+    RESULT,
+    ACK,
+    ERROR,
+    FORGET,
+    BEAT,
+    STOP,
+    BYE,
+    /* a worker's own: */ DONE,
+    RESEND,
+    BEAT_DUE,
+    CONT,
+    /* the run's: */ TICK
+} kind;
 
 /* A message under way, or an alarm. */
 typedef struct note {

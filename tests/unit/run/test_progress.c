@@ -27,8 +27,20 @@ static void durations_read_well(void **state) {
 }
 
 static why_run_report half_way(void) {
-    return (why_run_report){.job = "demo", .database = "demo.db", .threads_from = "OMP_NUM_THREADS", .maps_dir = "demo-maps", .ranks = 4, .threads = 2,
-                            .images = 500, .cells = 12, .todo = 320, .closed = 160, .seconds = 80, .rate = 2, .left = 80, .trouble = ""};
+    return (why_run_report){.job = "demo",
+                            .database = "demo.db",
+                            .threads_from = "OMP_NUM_THREADS",
+                            .maps_dir = "demo-maps",
+                            .ranks = 4,
+                            .threads = 2,
+                            .images = 500,
+                            .cells = 12,
+                            .todo = 320,
+                            .closed = 160,
+                            .seconds = 80,
+                            .rate = 2,
+                            .left = 80,
+                            .trouble = ""};
 }
 
 static void the_beginning_says_what_and_with_what(void **state) {
@@ -81,7 +93,8 @@ static void the_end_says_where_the_results_are(void **state) {
     r.trouble = "worker 2 was silent for 180 s";
     r.overlays_dir = "demo-overlays";
     why_progress_end(&b, &r);
-    check(&b, "stopped: 160 of 320 images in 1 min 20 s, 2.0 images/s; run the same command again to go on\ntrouble: worker 2 was silent for 180 s\n"
+    check(&b, "stopped: 160 of 320 images in 1 min 20 s, 2.0 images/s; run the same command again to go on\ntrouble: worker 2 was silent "
+              "for 180 s\n"
               "results: demo.db, overlays in demo-overlays\ntables: whypix table demo.db");
 }
 

@@ -171,7 +171,9 @@ static void tasks_round_trip(void **state) {
     (void)state;
     uint64_t all[1024];
     for (int i = 0; i < 1024; i++) all[i] = (uint64_t)i * 0x9e3779b97f4a7c15u;
-    const why_task tasks[] = {{.image = 0, .index = 7, .n_words = 1, .cells = all + 1}, {.image = 8, .index = 2000000, .n_words = 1024, .cells = all}, {.image = 9, .index = 3}};
+    const why_task tasks[] = {{.image = 0, .index = 7, .n_words = 1, .cells = all + 1},
+                              {.image = 8, .index = 2000000, .n_words = 1024, .cells = all},
+                              {.image = 9, .index = 3}};
     why_buf b = {0};
     for (int i = 0; i < 3; i++) why_task_put(&b, &tasks[i]);
     size_t at = 0;

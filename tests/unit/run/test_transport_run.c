@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -34,15 +35,25 @@ static void put_dictionaries(why_store *s) {
     char uid[32];
     assert_int_equal(why_store_begin(s), WHY_OK);
     assert_int_equal(why_store_put_job(s, "job", "invented", "", "sha", &id), WHY_OK);
-    why_dict_model model = {.id = 1, .uid = "m", .name = "net", .sha256 = "0", .preprocess = "none", .input = "", .classes = 2, .params = 1, .macs = 1};
+    why_dict_model model = {
+        .id = 1, .uid = "m", .name = "net", .sha256 = "0", .preprocess = "none", .input = "", .classes = 2, .params = 1, .macs = 1};
     assert_int_equal(why_store_put_model(s, &model), WHY_OK);
     why_dict_method method = {.id = 1, .uid = "e", .name = "lime", .explainer = "lime", .params = "{}"};
     assert_int_equal(why_store_put_method(s, &method), WHY_OK);
-    why_dict_metric metric = {.id = METRIC, .uid = "p", .name = "pearson", .kind = "pair", .params = "{}", .better = "none", .lo = -1, .hi = 1};
+    why_dict_metric metric = {
+        .id = METRIC, .uid = "p", .name = "pearson", .kind = "pair", .params = "{}", .better = "none", .lo = -1, .hi = 1};
     assert_int_equal(why_store_put_metric(s, &metric), WHY_OK);
     for (int c = 1; c <= CELLS; c++) {
         snprintf(uid, sizeof uid, "c%d", c);
-        why_dict_cell cell = {.id = c, .uid = uid, .model_id = 1, .method_id = 1, .target = "label", .repeat = c, .budget = -1, .prefix_of = -1, .transform = ""};
+        why_dict_cell cell = {.id = c,
+                              .uid = uid,
+                              .model_id = 1,
+                              .method_id = 1,
+                              .target = "label",
+                              .repeat = c,
+                              .budget = -1,
+                              .prefix_of = -1,
+                              .transform = ""};
         assert_int_equal(why_store_put_cell(s, &cell), WHY_OK);
     }
     for (int i = 1; i <= IMAGES; i++) {
@@ -92,6 +103,8 @@ typedef struct station {
     why_status relayed, worked;
     pthread_t worker, relay;
 } station;
+
+static atomic_int computed; /* images of the run under way */
 
 static const why_total_metric metrics[] = {{METRIC, -1, 1}};
 
@@ -143,12 +156,14 @@ static why_status work(void *ctx, int index, const uint64_t *cells, size_t n_wor
     for (int c = 1; c <= CELLS; c++) put_explanation(record, image, c, image == FAILING);
     if (image != FAILING) put_pairs(record, image);
     why_record_finish(record);
+    atomic_fetch_add(&computed, 1);
     return WHY_OK;
 }
 
 static void *run_worker(void *arg) {
     station *s = arg;
-    const why_worker_options o = {.link = why_queue_end(s->queue, 1), .threads = 1, .work = work, .ctx = s, .window = 4, .resend = s->resend};
+    const why_worker_options o = {
+        .link = why_queue_end(s->queue, 1), .threads = 1, .work = work, .ctx = s, .window = 4, .resend = s->resend};
     s->worked = why_worker_run(&o, &s->sent);
     return NULL;
 }
@@ -186,11 +201,10 @@ typedef struct how {
     int drain_after;     /* images; 0: never */
 } how;
 
-typedef struct watch { const how *h; int closed; } watch;
-static void on_progress(void *ctx, const why_coordinator_view *v) { ((watch *)ctx)->closed = v->closed; }
+/* With shards of one image the desk, which asks this in every round, cannot be outrun. */
 static bool drain(void *ctx) {
-    const watch *w = ctx;
-    return w->h->drain_after > 0 && w->closed >= w->h->drain_after;
+    const how *h = ctx;
+    return h->drain_after > 0 && atomic_load(&computed) >= h->drain_after;
 }
 
 static void start(station *s, why_transport *world, const how *h) {
@@ -217,16 +231,27 @@ static int run_job(job *j, const how *h) {
     why_queue *world;
     station stations[WORKERS] = {{.rank = 0}, {.rank = 1}, {.rank = 2}};
     assert_int_equal(why_queue_create(h->workers, &world), WHY_OK);
-    bad_line line = {.base = {.rank = 1, .size = h->workers, .send = bad_send, .receive = bad_receive}, .rng = why_rng_at((why_stream){.key = 5}, 1)};
+    bad_line line = {.base = {.rank = 1, .size = h->workers, .send = bad_send, .receive = bad_receive},
+                     .rng = why_rng_at((why_stream){.key = 5}, 1)};
     for (int w = 0; w < h->workers; w++) {
         why_transport *end = why_queue_end(world, w);
         line.good = w == 1 ? end : line.good;
         start(&stations[w], w == 1 && h->bad_line ? &line.base : end, h);
     }
-    watch seen = {.h = h};
-    why_desk_options o = {.plan = &j->plan, .store = j->store, .run_id = 1, .todo = j->todo, .local = why_queue_end(stations[0].queue, 0),
-                          .world = h->workers > 1 ? why_queue_end(world, 0) : NULL, .rules = why_coordinator_defaults(h->workers, j->n_todo),
-                          .metrics = metrics, .n_metrics = 1, .drain = drain, .progress = on_progress, .ctx = &seen};
+    how plan = *h;
+    atomic_store(&computed, 0);
+    why_desk_options o = {.plan = &j->plan,
+                          .store = j->store,
+                          .run_id = 1,
+                          .todo = j->todo,
+                          .local = why_queue_end(stations[0].queue, 0),
+                          .world = h->workers > 1 ? why_queue_end(world, 0) : NULL,
+                          .rules = why_coordinator_defaults(h->workers, j->n_todo),
+                          .metrics = metrics,
+                          .n_metrics = 1,
+                          .drain = drain,
+                          
+                          .ctx = &plan};
     o.rules.commit_every = 0.02;
     o.rules.goodbye = 2; /* a BYE may be lost, too */
     why_desk_result r;
@@ -261,10 +286,14 @@ static why_status put_values(void *ctx, int n, const char *const *values, const 
 static char *dump(job *j) {
     why_buf b = {0};
     char *text;
-    assert_int_equal(why_store_query(j->store, "SELECT id, image_id, cell_id, class, status, evaluations, fit, vmin, hex(thumb), error FROM explanation ORDER BY id;"
-                                               "SELECT * FROM pair ORDER BY a, b, metric_id;"
-                                               "SELECT cell_a, cell_b, metric_id, stratum, n, n_null, mean, sd, hex(exact) FROM summary ORDER BY 1, 2, 3, 4",
-                                     put_values, &b), WHY_OK);
+    assert_int_equal(
+        why_store_query(
+            j->store,
+            "SELECT id, image_id, cell_id, class, status, evaluations, fit, vmin, hex(thumb), error FROM explanation ORDER BY id;"
+            "SELECT * FROM pair ORDER BY a, b, metric_id;"
+            "SELECT cell_a, cell_b, metric_id, stratum, n, n_null, mean, sd, hex(exact) FROM summary ORDER BY 1, 2, 3, 4",
+            put_values, &b),
+        WHY_OK);
     assert_int_equal(why_store_check_summary(j->store), WHY_OK);
     assert_int_equal(why_buf_take(&b, &text), WHY_OK);
     return text;
