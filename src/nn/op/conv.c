@@ -98,49 +98,7 @@ static size_t scratch(const why_node *node) {
 }
 
 /* ---------------------------------------------------------------- im2col */
-/* One output row of one row of the column matrix: x[ox * sw + shift], zeros outside [0, iw). */
-static void gather_row(const float *x, int iw, int ow, int sw, int shift, float *out) {
-    int from = shift >= 0 ? 0 : (-shift + sw - 1) / sw, to = shift >= iw ? 0 : (iw - 1 - shift) / sw + 1;
-    if (to > ow) to = ow;
-    if (from > to) from = to;
-    memset(out, 0, (size_t)from * sizeof *out);
-    if (sw == 1) memcpy(out + from, x + from + shift, (size_t)(to - from) * sizeof *out);
-    else
-        for (int i = from; i < to; i++) out[i] = x[i * sw + shift];
-    memset(out + to, 0, (size_t)(ow - to) * sizeof *out);
-}
-
-/* Rows (c, ky, kx), columns (oy in [y0, y1), ox). */
-static void im2col(const why_window *w, const float *x, int channels, int y0, int y1, float *col) {
-    for (int c = 0; c < channels; c++, x += (ptrdiff_t)w->ih * w->iw)
-        for (int ky = 0; ky < w->kh; ky++)
-            for (int kx = 0; kx < w->kw; kx++)
-                for (int oy = y0; oy < y1; oy++, col += w->ow) {
-                    int iy = oy * w->sh - w->pt + ky * w->dh;
-                    if (iy < 0 || iy >= w->ih) memset(col, 0, (size_t)w->ow * sizeof *col);
-                    else gather_row(x + (ptrdiff_t)iy * w->iw, w->iw, w->ow, w->sw, kx * w->dw - w->pl, col);
-                }
-}
-
-static void scatter_row(const float *col, int iw, int ow, int sw, int shift, float *x) {
-    int from = shift >= 0 ? 0 : (-shift + sw - 1) / sw, to = shift >= iw ? 0 : (iw - 1 - shift) / sw + 1;
-    if (to > ow) to = ow;
-    for (int i = from; i < to; i++) x[i * sw + shift] += col[i];
-}
-
-/* The adjoint of im2col: adds to x. */
-static void col2im(const why_window *w, const float *col, int channels, int y0, int y1, float *x) {
-    for (int c = 0; c < channels; c++, x += (ptrdiff_t)w->ih * w->iw)
-        for (int ky = 0; ky < w->kh; ky++)
-            for (int kx = 0; kx < w->kw; kx++)
-                for (int oy = y0; oy < y1; oy++, col += w->ow) {
-                    int iy = oy * w->sh - w->pt + ky * w->dh;
-                    if (iy >= 0 && iy < w->ih) scatter_row(col, w->iw, w->ow, w->sw, kx * w->dw - w->pl, x + (ptrdiff_t)iy * w->iw);
-                }
-}
-
-/* ---------------------------------------------------------------- depthwise */
-/* Output columns whose tap kx falls inside the row. */
+/* Output columns [*from, *to) whose tap kx falls inside the row; they read x[ox * sw + kx * dw - pl]. */
 static void tap_span(const why_window *w, int kx, int *from, int *to) {
     int shift = kx * w->dw - w->pl;
     *from = shift >= 0 ? 0 : (-shift + w->sw - 1) / w->sw;
@@ -149,6 +107,48 @@ static void tap_span(const why_window *w, int kx, int *from, int *to) {
     if (*from > *to) *from = *to;
 }
 
+/* Rows (c, ky, kx), columns (oy in [y0, y1), ox). */
+static void im2col(const why_window *w, const float *x, int channels, int y0, int y1, float *col) {
+    for (int row = 0; row < channels * w->kh * w->kw; row++) {
+        int kx = row % w->kw, ky = row / w->kw % w->kh, from, to;
+        const float *plane = x + (ptrdiff_t)(row / (w->kh * w->kw)) * w->ih * w->iw;
+        tap_span(w, kx, &from, &to);
+        for (int oy = y0; oy < y1; oy++, col += w->ow) {
+            int iy = oy * w->sh - w->pt + ky * w->dh;
+            if (iy < 0 || iy >= w->ih || from == to) {
+                memset(col, 0, (size_t)w->ow * sizeof *col);
+                continue;
+            }
+            const float *source = plane + (ptrdiff_t)iy * w->iw + from * w->sw + kx * w->dw - w->pl;
+            for (int i = 0; i < from; i++) col[i] = 0;
+            if (w->sw == 1) memcpy(col + from, source, (size_t)(to - from) * sizeof *col);
+            else
+                for (int i = from; i < to; i++, source += w->sw) col[i] = *source;
+            for (int i = to; i < w->ow; i++) col[i] = 0;
+        }
+    }
+}
+
+/* The adjoint of im2col: adds to x. */
+static void col2im(const why_window *w, const float *col, int channels, int y0, int y1, float *x) {
+    for (int row = 0; row < channels * w->kh * w->kw; row++) {
+        int kx = row % w->kw, ky = row / w->kw % w->kh, from, to;
+        float *plane = x + (ptrdiff_t)(row / (w->kh * w->kw)) * w->ih * w->iw;
+        tap_span(w, kx, &from, &to);
+        for (int oy = y0; oy < y1; oy++, col += w->ow) {
+            int iy = oy * w->sh - w->pt + ky * w->dh;
+            if (iy < 0 || iy >= w->ih || from == to) continue;
+            float *target = plane + (ptrdiff_t)iy * w->iw + from * w->sw + kx * w->dw - w->pl;
+            for (int i = from; i < to; i++) target[(i - from) * w->sw] += col[i];
+        }
+    }
+}
+
+static void fill(float *y, int64_t n, float v) {
+    for (int64_t i = 0; i < n; i++) y[i] = v;
+}
+
+/* ---------------------------------------------------------------- depthwise */
 static void depthwise_row(const why_kernels *kernels, const why_window *w, const float *x, const float *weight, int oy, float *y) {
     for (int ky = 0; ky < w->kh; ky++) {
         int iy = oy * w->sh - w->pt + ky * w->dh;
@@ -171,7 +171,7 @@ static void depthwise_forward(const why_call *r, const struct conv *c, int image
     for (int m = 0; m < c->cout; m++) {
         int channel = group * c->cout + m;
         float *y = r->out + image * r->node->size_out + channel * plane;
-        for (int64_t i = 0; i < plane; i++) y[i] = c->b ? c->b[channel] : 0;
+        fill(y, plane, c->b ? c->b[channel] : 0);
         for (int oy = 0; oy < w->oh; oy++) depthwise_row(r->kernels, w, x, c->w + (ptrdiff_t)channel * c->k, oy, y + (ptrdiff_t)oy * w->ow);
         why_clamp_row(r->clamp, y, plane);
     }
@@ -244,8 +244,7 @@ static void forward(const why_call *r, int image, int index, int thread) {
         ldb = (int)plane;
     }
     float *y = r->out + image * r->node->size_out + first * plane + (int64_t)p.y0 * w->ow;
-    for (int o = p.o0; c->b && o < p.o1; o++)
-        for (int i = 0; i < columns; i++) y[(o - p.o0) * plane + i] = c->b[p.group * c->cout + o];
+    for (int o = p.o0; c->b && o < p.o1; o++) fill(y + (o - p.o0) * plane, columns, c->b[p.group * c->cout + o]);
     why_gemm(false, p.o1 - p.o0, columns, c->k, c->w + (ptrdiff_t)first * c->k, c->k, col, ldb, c->b != NULL, y, (int)plane);
     for (int o = p.o0; r->clamp.on && o < p.o1; o++) why_clamp_row(r->clamp, y + (o - p.o0) * plane, columns);
 }

@@ -98,10 +98,12 @@ static int pieces(const why_node *node) {
 static int row_width(const why_window *w) { return (w->ow - 1) * w->sw + (w->kw - 1) * w->dw + 1; }
 static size_t max_scratch(const why_node *n) { return (size_t)row_width(&((const struct pool *)n->attr)->win); }
 
-static float larger(float a, float b) { return b > a || isnan(b) ? b : a; }
+/* NaN wins. Without short-circuits, so that compilers make vectors of it. */
+static inline float larger(float a, float b) { return ((b > a) | (b != b)) ? b : a; }
 
 /* A maximum needs no order: first down the columns of a window, then along the row. */
-static void max_row(const why_window *w, const float *x, int oy, float *tall, float *y) {
+static void max_row(const why_window *window, const float *restrict x, int oy, float *restrict tall, float *restrict y) {
+    const why_window copy = *window, *w = &copy; /* in registers, whatever y points to */
     struct taps t = taps_of(w, oy, 0);
     int width = row_width(w), from = w->pl < width ? w->pl : width, to = w->pl + w->iw < width ? w->pl + w->iw : width;
     for (int i = 0; i < width; i++) tall[i] = -INFINITY;
@@ -109,10 +111,9 @@ static void max_row(const why_window *w, const float *x, int oy, float *tall, fl
         const float *row = x + (ptrdiff_t)(t.y0 + ky * w->dh) * w->iw;
         for (int i = from; i < to; i++) tall[i] = larger(tall[i], row[i - w->pl]);
     }
-    for (int ox = 0; ox < w->ow; ox++) {
-        y[ox] = tall[ox * w->sw];
-        for (int kx = 1; kx < w->kw; kx++) y[ox] = larger(y[ox], tall[ox * w->sw + kx * w->dw]);
-    }
+    for (int ox = 0; ox < w->ow; ox++) y[ox] = tall[ox * w->sw];
+    for (int kx = 1; kx < w->kw; kx++)
+        for (int ox = 0; ox < w->ow; ox++) y[ox] = larger(y[ox], tall[ox * w->sw + kx * w->dw]);
 }
 
 static void max_forward(const why_call *r, int image, int piece, int thread) {
