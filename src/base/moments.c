@@ -1,7 +1,6 @@
 #include "base/moments.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
 /* Quantised values have |q| <= 2^62; with n < 2^63 the sum stays below 2^125 and the sum of squares below 2^187. */
@@ -53,21 +52,54 @@ static void multiply_words(const uint64_t *a, int na, const uint64_t *b, int nb,
     }
 }
 
+static int64_t quantise(double x) { return (int64_t)nearbyint(clamp(x, -RANGE, RANGE) * UNIT); }
+
+/* q as a two-word and its square as a four-word number. */
+static void widen(int64_t q, uint64_t value[2], uint64_t squared[4]) {
+    const uint64_t magnitude = q < 0 ? (uint64_t)-q : (uint64_t)q;
+    const u128 square = (u128)magnitude * magnitude;
+    value[0] = (uint64_t)q;
+    value[1] = q < 0 ? UINT64_MAX : 0;
+    squared[0] = (uint64_t)square;
+    squared[1] = (uint64_t)(square >> 64);
+    squared[2] = squared[3] = 0;
+}
+
 void why_moments_add(why_moments *m, double x, double lo, double hi) {
     if (isnan(x)) {
         why_moments_add_null(m);
         return;
     }
-    x = clamp(x, -RANGE, RANGE);
-    int64_t q = (int64_t)nearbyint(x * UNIT);
-    uint64_t magnitude = q < 0 ? (uint64_t)-q : (uint64_t)q;
-    u128 square = (u128)magnitude * magnitude;
-    add_words(m->sum, (const uint64_t[2]){(uint64_t)q, q < 0 ? UINT64_MAX : 0}, 2);
-    add_words(m->sum2, (const uint64_t[4]){(uint64_t)square, (uint64_t)(square >> 64), 0, 0}, 4);
+    uint64_t value[2], squared[4];
+    const int64_t q = quantise(x);
+    widen(q, value, squared);
+    add_words(m->sum, value, 2);
+    add_words(m->sum2, squared, 4);
     if (m->n == 0 || q < m->lo) m->lo = q;
     if (m->n == 0 || q > m->hi) m->hi = q;
     m->n++;
-    m->bin[bin_of(x, lo, hi)]++;
+    m->bin[bin_of(clamp(x, -RANGE, RANGE), lo, hi)]++;
+}
+
+bool why_moments_remove(why_moments *m, double x, double lo, double hi) {
+    if (isnan(x)) {
+        m->n_null--;
+        return false;
+    }
+    uint64_t value[2], squared[4];
+    const int64_t q = quantise(x);
+    widen(q, value, squared);
+    subtract_words(m->sum, value, 2);
+    subtract_words(m->sum2, squared, 4);
+    m->n--;
+    m->bin[bin_of(clamp(x, -RANGE, RANGE), lo, hi)]--;
+    if (m->n == 0) m->lo = m->hi = 0;
+    return m->n > 0 && (q == m->lo || q == m->hi);
+}
+
+void why_moments_bound(why_moments *m, double smallest, double largest) {
+    m->lo = quantise(smallest);
+    m->hi = quantise(largest);
 }
 
 void why_moments_add_null(why_moments *m) { m->n_null++; }

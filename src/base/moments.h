@@ -3,6 +3,7 @@
 #ifndef WHYPIX_BASE_MOMENTS_H
 #define WHYPIX_BASE_MOMENTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,10 @@ void why_moments_clear(why_moments *m);
  * over [-1, 1]. */
 void why_moments_add(why_moments *m, double x, double lo, double hi);
 void why_moments_add_null(why_moments *m);
+/* Take back a value (NAN: an undefined one) that was added with the same lo and hi. True: it was the smallest or the largest
+ * of several, so that lo and hi are not known any more: set them with why_moments_bound. */
+bool why_moments_remove(why_moments *m, double x, double lo, double hi);
+void why_moments_bound(why_moments *m, double smallest, double largest);
 void why_moments_merge(why_moments *m, const why_moments *other);
 /* Of the quantised values, within a few units in the last place; NAN when n == 0. */
 double why_moments_mean(const why_moments *m);

@@ -4,6 +4,7 @@
 #define WHY_COMMANDS(X) \
     X(plan)             \
     X(run)              \
+    X(rerun)            \
     X(status)           \
     X(table)            \
     X(copy)             \

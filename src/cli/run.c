@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/watch.h"
 #include "run/progress.h"
 
 enum { LOG_EVERY = 10 /* seconds between two lines where no one watches */ };
@@ -66,23 +67,28 @@ static why_status read_slice(const char *text, why_run_options *o) {
     return WHY_OK;
 }
 
-static why_status run(const why_args *a, int *exit_code) {
-    int64_t limit = -1;
+why_status why_run_watched(const why_args *a, why_run_options *o, int *exit_code) {
     why_run_result result;
     screen s = {.args = a, .terminal = isatty(STDERR_FILENO)};
-    if (why_args_given(a, "limit")) WHY_TRY(why_args_int(a, "limit", 0, INT64_MAX, &limit));
-    why_run_options o = {.job_file = why_args_at(a, 0), .database = why_args_text(a, "db"), .beside = why_args_text(a, "beside"),
-                         .limit = limit, .choose_threads = choose_threads, .report = report, .ctx = &s};
-    WHY_TRY(read_slice(why_args_text(a, "slice"), &o));
-    why_status st = why_run(&o, &result);
+    o->choose_threads = choose_threads;
+    o->report = report;
+    o->ctx = &s;
+    why_status st = why_run(o, &result);
     clear_line(&s);
     const bool silent = st && result.rank != 0 && !result.must_exit; /* an agreed error is rank 0's to print */
     *exit_code = result.exit_code;
     if (silent) return WHY_OK;
     if (!result.must_exit) return st;
-    if (st) fprintf(stderr, "whypix run: %s\n", why_error_text());
+    if (st) fprintf(stderr, "whypix: %s\n", why_error_text());
     fflush(stdout);
     _exit(st ? why_exit_code(st) : *exit_code);
+}
+
+static why_status run(const why_args *a, int *exit_code) {
+    why_run_options o = {.job_file = why_args_at(a, 0), .database = why_args_text(a, "db"), .beside = why_args_text(a, "beside"), .limit = -1};
+    if (why_args_given(a, "limit")) WHY_TRY(why_args_int(a, "limit", 0, INT64_MAX, &o.limit));
+    WHY_TRY(read_slice(why_args_text(a, "slice"), &o));
+    return why_run_watched(a, &o, exit_code);
 }
 
 static const why_option options[] = {

@@ -23,6 +23,7 @@ typedef struct run {
     const why_run_options *o;
     why_run_report report;
     why_world *world;
+    char *job_file;
     why_plan *plan;
     why_pipeline *pipeline;
     why_queue *queue;           /* end 0: this process's main thread, end 1: its worker */
@@ -189,20 +190,33 @@ static why_status start_run_row(run *r, int64_t job_id) {
     why_cpu_model(cpu);
     snprintf(text, sizeof text, "%s %ld %lld.%09ld", host, (long)getpid(), (long long)t.tv_sec, t.tv_nsec);
     why_sha256(text, strlen(text), uid);
-    const why_run_row row = {.uid = uid, .started = started, .version = WHYPIX_VERSION, .cpu = cpu, .kernel = why_isa_name(why_cpu_isa()),
+    char *job_file = realpath(r->job_file, NULL); /* for a re-run from another folder; NULL is no harm */
+    const why_run_row row = {.job_file = job_file, .uid = uid, .started = started, .version = WHYPIX_VERSION, .cpu = cpu, .kernel = why_isa_name(why_cpu_isa()),
                              .precision = "fp32", .slurm = getenv("SLURM_JOB_ID"), .job_id = job_id, .ranks = r->report.ranks, .threads = r->report.threads};
-    WHY_TRY(why_store_begin(r->store));
-    const why_status st = why_store_start_run(r->store, &row, &r->run_id);
-    if (st) {
-        why_store_rollback(r->store);
-        return st;
+    why_status st = why_store_begin(r->store);
+    if (!st) {
+        st = why_store_start_run(r->store, &row, &r->run_id);
+        if (st) why_store_rollback(r->store);
+        else st = why_store_commit(r->store);
     }
-    return why_store_commit(r->store);
+    free(job_file);
+    return st;
+}
+
+/* A re-run must not bring a job into the database that it never held. */
+static why_status choose_again(run *r) {
+    int64_t job_id, n;
+    WHY_TRY(why_store_find_job(r->store, r->plan->uid, &job_id));
+    if (job_id == 0)
+        return why_fail(WHY_EJOB, "%s: %s does not hold results of this job; did the file change since? Then use 'whypix run'", r->job_file,
+                        r->plan->database);
+    return why_store_select(r->store, r->o->rerun, &n);
 }
 
 static why_status open_database(run *r) {
     int64_t job_id, last_shard = 0;
     WHY_TRY(why_store_open(r->plan->database, &r->store));
+    if (r->o->rerun) WHY_TRY(choose_again(r));
     WHY_TRY(why_plan_sync(r->plan, r->store, &job_id));
     WHY_TRY(find_todo(r));
     WHY_TRY(why_store_query(r->store, "SELECT max(id) FROM shard", first_number, &last_shard));
@@ -210,8 +224,42 @@ static why_status open_database(run *r) {
     return start_run_row(r, job_id);
 }
 
+static why_status copy_text(void *ctx, int n, const char *const *values, const char *const *names) {
+    (void)n;
+    (void)names;
+    why_buf_text(ctx, values[0] ? values[0] : "");
+    return WHY_OK;
+}
+
+/* Rank 0. The database must be there already: a re-run makes none. */
+static why_status last_job_file(run *r) {
+    why_store *s;
+    why_buf b = {0};
+    WHY_TRY(why_store_open_readonly(r->o->database, &s));
+    why_status st = WHY_OK;
+    if (r->o->job_file) why_buf_text(&b, r->o->job_file);
+    else st = why_store_query(s, "SELECT job_file FROM run ORDER BY id DESC LIMIT 1", copy_text, &b);
+    why_store_close(&s);
+    if (!st) st = why_buf_take(&b, &r->job_file);
+    why_buf_clear(&b);
+    if (st || access(r->job_file, R_OK) == 0) return st;
+    return why_fail(WHY_EFILE, "%s: its job file %s cannot be read here: name it with --job", r->o->database, r->job_file);
+}
+
+static why_status find_job_file(run *r) {
+    why_buf b = {0};
+    if (!r->o->rerun) return why_strdup(r->o->job_file, &r->job_file);
+    const bool first = why_world_rank(r->world) == 0;
+    why_status st = why_world_agree(r->world, first ? last_job_file(r) : WHY_OK);
+    if (!st && first) why_buf_text(&b, r->job_file);
+    if (!st) st = why_world_broadcast(r->world, &b);
+    if (!st && !first) st = why_buf_take(&b, &r->job_file);
+    why_buf_clear(&b);
+    return st;
+}
+
 static why_status read_job(run *r) {
-    WHY_TRY(why_plan_create(r->o->job_file, &r->plan));
+    WHY_TRY(why_plan_create(r->job_file, &r->plan));
     if (r->o->database) WHY_TRY(why_plan_set_database(r->plan, r->o->database));
     if (r->o->beside) WHY_TRY(why_plan_set_beside(r->plan, r->o->beside));
     why_run_report *p = &r->report;
@@ -255,6 +303,7 @@ static why_status prepare_worker(run *r) {
 
 /* Each step ends with an agreement, so that no rank waits for another that has given up. */
 static why_status begin(run *r) {
+    WHY_TRY(why_world_agree(r->world, find_job_file(r)));
     WHY_TRY(why_world_agree(r->world, read_job(r)));
     WHY_TRY(why_world_agree(r->world, why_world_rank(r->world) == 0 ? open_database(r) : WHY_OK));
     WHY_TRY(why_world_agree(r->world, share_ids(r)));
@@ -384,6 +433,7 @@ static void clear(run *r) {
     why_plan_destroy(&r->plan);
     free(r->metrics);
     free(r->todo);
+    free(r->job_file);
     free(r);
 }
 

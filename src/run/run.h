@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "run/worker.h"
+#include "store/store.h"
 
 /* What is going on, on rank 0. */
 typedef struct why_run_report {
@@ -24,10 +25,11 @@ typedef struct why_run_report {
 } why_run_report;
 
 typedef struct why_run_options {
-    const char *job_file;
+    const char *job_file;                 /* NULL in a re-run: that of the database's last run */
     const char *database;                 /* NULL: as the job says */
     int64_t limit;                        /* first so many images of the list; < 0: all */
     int64_t slice, slices;                /* of those, every slices-th one from the slice-th (from 0) on; slices 0: all */
+    const why_selection *rerun;           /* compute these again (in `database`, which must be there); NULL: what is missing */
     const char *beside;                   /* maps and overlays go beside this file; NULL: beside the database */
     /* Threads for each rank, given the job file's number (0: auto) and how many ranks share this rank's cores. */
     why_status (*choose_threads)(void *ctx, int job, int sharers, int *threads, const char **from);

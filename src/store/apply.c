@@ -183,7 +183,8 @@ why_status why_store_apply(why_store *s, int64_t run_id, int64_t shard_id, int a
         return why_fail(WHY_ESTORE, "%s: the last record was applied in part only: the transaction must be rolled back", s->path);
     WHY_TRY(why_record_check(record, n));
     WHY_TRY(why_dictionary_load(s));
-    why_status st = put_rows(s, record, n, true, &from);
+    why_status st = s->selecting ? why_supersede(s, run_id, record, n) : WHY_OK;
+    if (!st) st = put_rows(s, record, n, true, &from);
     if (!st) st = put_rows(s, record, n, false, &from);
     s->spoilt = st != WHY_OK;
     return st;

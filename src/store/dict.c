@@ -63,6 +63,13 @@ why_status why_store_put_job(why_store *s, const char *uid, const char *name, co
     return why_db_run(s, &b, "write the job");
 }
 
+why_status why_store_find_job(why_store *s, const char *uid, int64_t *id) {
+    why_bound b;
+    WHY_TRY(find(s, WHY_SQL_FIND_JOB, uid, &b, id));
+    why_db_reset(&b);
+    return WHY_OK;
+}
+
 /* ---------------------------------------------------------------- images */
 static const char *or_none(const char *text) { return text ? text : "none"; }
 static bool same_text(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
@@ -230,6 +237,7 @@ why_status why_store_start_run(why_store *s, const why_run_row *row, int64_t *ru
     why_bind_text(&b, row->kernel);
     why_bind_text(&b, row->precision);
     why_bind_text(&b, row->slurm);
+    why_bind_text(&b, row->job_file);
     WHY_TRY(why_db_run(s, &b, "write a run"));
     *run_id = sqlite3_last_insert_rowid(s->db);
     return WHY_OK;
@@ -259,6 +267,7 @@ why_status why_store_put_shard(why_store *s, const why_shard_row *row) {
     why_bind_real(&b, row->t0);
     why_bind_real(&b, row->t1);
     why_bind_text(&b, row->error);
+    why_bind_text(&b, row->images);
     return why_db_run(s, &b, "write a shard");
 }
 

@@ -12,6 +12,11 @@
     "SELECT CASE WHEN ?1 < 1 OR EXISTS(SELECT 1 FROM " table " WHERE id = ?1)"    \
     " THEN (SELECT ifnull(max(id), 0) + 1 FROM " table ") ELSE ?1 END"
 
+/* Is the top class of model ?3 for e's image its label, or not (?4 = 1, 0)? ?4 NULL: any image. */
+#define WHY_IN_STRATUM                                                                                                 \
+    "(?4 IS NULL OR (SELECT p.class = i.label FROM image i JOIN prediction p ON p.image_id = i.id AND p.rank = 0"      \
+    " WHERE i.id = e.image_id AND p.model_id = ?3) = ?4)"
+
 /* Statements that are used again and again, prepared at first use. Parameters are bound in order. */
 #define WHY_SQL_STATEMENTS(X)                                                                                          \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                                        \
@@ -30,6 +35,27 @@
                    " WHERE i.id = ? AND p.model_id = ?")                                                               \
     X(GET_SUMMARY, "SELECT exact FROM summary WHERE cell_a = ? AND cell_b = ? AND metric_id = ? AND stratum = ?")      \
     X(PUT_SUMMARY, "INSERT OR REPLACE INTO summary VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                        \
+    X(DROP_SUMMARY, "DELETE FROM summary WHERE cell_a = ? AND cell_b = ? AND metric_id = ? AND stratum = ?")           \
+    X(SCORE_BOUNDS, "SELECT min(v.value), max(v.value) FROM explanation e CROSS JOIN score v ON v.explanation_id = e.id"    \
+                    " AND v.metric_id = ?2 WHERE e.cell_id = ?1 AND " WHY_IN_STRATUM)                                  \
+    X(PAIR_BOUNDS, "SELECT min(v.value), max(v.value) FROM explanation e CROSS JOIN pair v ON v.a = e.id"              \
+                   " AND v.b = (e.id & ~65535 | ?5) AND v.metric_id = ?2 WHERE e.cell_id = ?1 AND " WHY_IN_STRATUM)    \
+    X(WANTED_CELLS, "SELECT id & 65535 FROM temp.wanted WHERE id BETWEEN ?1 << 16 AND (?1 << 16) + 65535")             \
+    X(IS_WANTED, "SELECT count(*) FROM temp.wanted JOIN explanation USING(id) WHERE id = ?")                           \
+    X(TAKE_WANTED, "DELETE FROM temp.wanted WHERE id = ?")                                                             \
+    X(OLD_EXPLANATION, "SELECT * FROM explanation WHERE id = ?1")                                                      \
+    X(OLD_TIMINGS, "SELECT * FROM timing WHERE explanation_id = ?1")                                                   \
+    X(OLD_SCORES, "SELECT * FROM score WHERE explanation_id = ?1")                                                     \
+    X(OLD_CURVES, "SELECT * FROM curve WHERE explanation_id = ?1")                                                     \
+    X(OLD_PAIRS, "SELECT * FROM pair WHERE a = ?1 UNION ALL SELECT * FROM pair WHERE b = ?1")                          \
+    X(ADD_SUPERSEDED, "INSERT INTO superseded SELECT ?1, 1 + (SELECT count(*) FROM superseded WHERE explanation_id = ?1)," \
+                      " ifnull((SELECT run_id FROM timing WHERE explanation_id = ?1), (SELECT max(run_id) FROM failure"  \
+                      " WHERE image_id = ?1 >> 16 AND ifnull(cell_id, ?1 & 65535) = ?1 & 65535)), ?2, ?3")             \
+    X(DROP_TIMING, "DELETE FROM timing WHERE explanation_id = ?")                                                      \
+    X(DROP_EXPLANATION, "DELETE FROM explanation WHERE id = ?")                                                        \
+    X(FREE_IMAGE, "UPDATE image SET sha256 = NULL WHERE id = ?1 AND sha256 <> ?2"                                      \
+                  " AND NOT EXISTS(SELECT 1 FROM explanation WHERE id BETWEEN ?1 << 16 AND (?1 << 16) + 65535 AND status = 'done')") \
+    X(DROP_PREDICTIONS, "DELETE FROM prediction WHERE image_id = ?")                                                   \
     X(TODO_CELLS, "SELECT cell_id FROM todo WHERE image_id = ?")                                                       \
     X(LAST_CELL, "SELECT ifnull(max(id), 0) FROM cell")                                                                \
     X(FIND_IMAGE, "SELECT id, path, label, mask, grp, split, covars FROM image WHERE uid = ?")                         \
@@ -53,10 +79,10 @@
     X(ID_JOB, WHY_FREE_ID("job"))                                                                                      \
     X(ADD_JOB, "INSERT INTO job VALUES(?, ?, ?, ?, ?)")                                                                \
     X(SET_JOB, "UPDATE job SET plan_sha = ? WHERE id = ?")                                                             \
-    X(ADD_RUN, "INSERT INTO run(uid, job_id, started, state, version, git, ranks, threads, cpu, kernel, precision, slurm)" \
-               " VALUES(?, ?, ifnull(?, strftime('%Y-%m-%dT%H:%M:%SZ', 'now')), 'running', ?, ?, ?, ?, ?, ?, ?, ?)")   \
+    X(ADD_RUN, "INSERT INTO run(uid, job_id, started, state, version, git, ranks, threads, cpu, kernel, precision, slurm," \
+               " job_file) VALUES(?, ?, ifnull(?, strftime('%Y-%m-%dT%H:%M:%SZ', 'now')), 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
     X(END_RUN, "UPDATE run SET state = ?, ended = strftime('%Y-%m-%dT%H:%M:%SZ', 'now') WHERE id = ?")                 \
-    X(PUT_SHARD, "INSERT OR REPLACE INTO shard VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    X(PUT_SHARD, "INSERT OR REPLACE INTO shard VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 
 typedef enum why_sql {
 #define WHY_SQL_NAME(name, text) WHY_SQL_##name,
@@ -69,6 +95,7 @@ struct why_store {
     sqlite3 *db;
     char *path;
     bool in_transaction;
+    bool selecting;        /* temp.wanted lists what a re-run computes (why_store_select) */
     bool spoilt;           /* an apply stopped half-way: only a rollback is possible */
     bool dictionary_known; /* the two arrays below agree with the database */
     int64_t data_version;  /* changes when another connection commits */
@@ -104,6 +131,10 @@ const char *why_db_text(const why_bound *b, int column); /* "" for NULL; valid u
 
 /* WHY_ESTORE with a sentence: the path, what was tried, the reason in plain words. */
 why_status why_db_fail(why_store *s, int rc, const char *what);
+
+/* A re-run's record arrived, none of its rows yet: its explanations come off the list of wanted ones, and those that replace a
+ * row keep the old one in `superseded`, out of the tables and the summaries. */
+why_status why_supersede(why_store *s, int64_t run_id, const uint8_t *record, size_t n) WHY_MUST_USE;
 
 /* Read cells and metrics again after somebody changed them. */
 why_status why_dictionary_load(why_store *s) WHY_MUST_USE;

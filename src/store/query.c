@@ -21,7 +21,7 @@ why_status why_store_todo(why_store *s, int64_t image_id, uint64_t **cells, size
     *cells = NULL;
     WHY_TRY(count_words(s, n_words));
     WHY_TRY(why_alloc(*n_words, sizeof **cells, "missing cells", cells));
-    why_status st = why_db_use(s, WHY_SQL_TODO_CELLS, &b);
+    why_status st = why_db_use(s, s->selecting ? WHY_SQL_WANTED_CELLS : WHY_SQL_TODO_CELLS, &b);
     if (!st) why_bind_int(&b, image_id);
     while (!st && row) {
         st = why_db_row(s, &b, "read what is missing", &row);
@@ -40,7 +40,10 @@ why_status why_store_todo(why_store *s, int64_t image_id, uint64_t **cells, size
 why_status why_store_each_todo(why_store *s, why_todo_fn *fn, void *ctx) {
     why_bound b;
     bool row = true;
-    WHY_TRY(why_db_prepare(s, "SELECT image_id, count(*) FROM todo GROUP BY image_id ORDER BY image_id", &b));
+    WHY_TRY(why_db_prepare(s,
+                           s->selecting ? "SELECT id >> 16, count(*) FROM temp.wanted GROUP BY id >> 16 ORDER BY 1"
+                                        : "SELECT image_id, count(*) FROM todo GROUP BY image_id ORDER BY image_id",
+                           &b));
     why_status st = WHY_OK;
     while (!st && row) {
         st = why_db_row(s, &b, "read what is missing", &row);

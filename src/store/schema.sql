@@ -3,7 +3,7 @@
 -- Dictionaries (job, image, model, method, metric, cell) get their ids from the expanded plan, never from arrival; uid is
 -- the SHA-256 of an entry's canonical text, so that databases merge. Bulk rows are keyed by dictionary ids, so a re-run hits
 -- the same keys, and state is rows that are missing (view todo). Everything volatile (times, ranks, hosts, attempts) lives in
--- run, shard, failure and timing: every other table is byte-identical under .dump whatever the ranks.
+-- run, shard, failure, timing and superseded: every other table is byte-identical under .dump whatever the ranks.
 
 PRAGMA application_id = 2003335536; -- 0x77687970, 'whyp'
 PRAGMA user_version = 1;
@@ -14,7 +14,7 @@ CREATE TABLE job(
 
 CREATE TABLE run(
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, job_id INTEGER REFERENCES job, started TEXT, ended TEXT, state TEXT,
-  version TEXT, git TEXT, ranks INTEGER, threads INTEGER, cpu TEXT, kernel TEXT, precision TEXT, slurm TEXT
+  version TEXT, git TEXT, ranks INTEGER, threads INTEGER, cpu TEXT, kernel TEXT, precision TEXT, slurm TEXT, job_file TEXT
 ) STRICT;
 
 CREATE TABLE image(
@@ -81,9 +81,10 @@ CREATE TABLE pair(
   PRIMARY KEY(a, b, metric_id), CHECK(a < b), CHECK((value IS NULL) = (why IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 
+-- images: ranges of image ids ("3-7,12"), first: the first of them
 CREATE TABLE shard(
   id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES run, first INTEGER, n INTEGER, state TEXT, attempts INTEGER,
-  rank INTEGER, pid INTEGER, host TEXT, t0 REAL, t1 REAL, error TEXT
+  rank INTEGER, pid INTEGER, host TEXT, t0 REAL, t1 REAL, error TEXT, images TEXT
 ) STRICT;
 
 -- cell_id NULL: the whole image
@@ -91,6 +92,8 @@ CREATE TABLE failure(
   image_id INTEGER NOT NULL, cell_id INTEGER, attempt INTEGER NOT NULL, run_id INTEGER, reason TEXT NOT NULL, at TEXT
 ) STRICT;
 
+-- What a re-run replaced: row is the explanation as a JSON object, with its timings, scores, curves and pairs; attempt counts the
+-- replaced rows of one explanation, run_id is the run that made it.
 CREATE TABLE superseded(
   explanation_id INTEGER NOT NULL, attempt INTEGER NOT NULL, run_id INTEGER, replaced_by INTEGER, row TEXT NOT NULL,
   PRIMARY KEY(explanation_id, attempt)

@@ -48,7 +48,7 @@ typedef struct why_run_row { const char *uid, *started, *version, *git, *cpu, *k
 why_status why_store_start_run(why_store *s, const why_run_row *row, int64_t *run_id) WHY_MUST_USE;
 why_status why_store_end_run(why_store *s, int64_t run_id, const char *state) WHY_MUST_USE; /* done, failed, interrupted */
 /* first: id of the first image; images: all of them, as ranges of ids ("3-7,12"). */
-typedef struct why_shard_row { int64_t id, run_id, first, n; const char *images, *state; int attempts, rank; int64_t pid; const char *host; double t0, t1; const char *error; } why_shard_row;
+typedef struct why_shard_row { int64_t id, run_id, first, n; const char *state; int attempts, rank; int64_t pid; const char *host; double t0, t1; const char *error, *images; } why_shard_row;
 why_status why_store_put_shard(why_store *s, const why_shard_row *row) WHY_MUST_USE; /* insert or replace */
 
 /* ---------------------------------------------------------------- results

@@ -52,7 +52,7 @@ why_status why_summaries_find(why_summaries *t, const why_summary_key *key, size
     *fresh = *slot == 0;
     if (*fresh) {
         t->entries[t->n].packed = packed;
-        t->entries[t->n].dirty = false;
+        t->entries[t->n].dirty = t->entries[t->n].unbounded = false;
         why_moments_clear(&t->entries[t->n].m);
         *slot = (uint32_t)++t->n;
     }
@@ -98,27 +98,61 @@ static why_status read_stored(why_store *s, const why_summary_key *key, why_mome
     return why_fail(WHY_ESTORE, "%s", why_error_text());
 }
 
-static why_status add_one(why_store *s, const why_summary_key *key, const why_metric_range *range, double value) {
+/* +1 adds the value, -1 takes it back. */
+static why_status count_one(why_store *s, const why_summary_key *key, const why_metric_range *range, double value, int sign) {
     size_t i;
     bool fresh;
     WHY_TRY(why_summaries_find(&s->summaries, key, &i, &fresh));
-    why_moments *m = &s->summaries.entries[i].m;
-    if (fresh) WHY_TRY(read_stored(s, key, m));
-    if (isnan(value)) why_moments_add_null(m);
-    else why_moments_add(m, value, range->lo, range->hi);
+    why_summary *e = &s->summaries.entries[i];
+    if (fresh) WHY_TRY(read_stored(s, key, &e->m));
+    if (sign > 0) why_moments_add(&e->m, value, range->lo, range->hi);
+    else if (why_moments_remove(&e->m, value, range->lo, range->hi)) e->unbounded = true;
     return why_summaries_mark(&s->summaries, i);
 }
 
-why_status why_summary_add(why_store *s, int64_t image_id, int64_t cell_a, int64_t cell_b, int64_t metric_id, double value) {
+static why_status count(why_store *s, int64_t image_id, why_summary_key key, double value, int sign) {
     const why_metric_range *range;
     bool known, correct;
-    WHY_TRY(why_metric_range_of(s, metric_id, &range));
-    WHY_TRY(why_image_correct(s, image_id, s->model_of_cell[cell_a], &known, &correct));
-    why_summary_key key = {cell_a, cell_b, metric_id, WHY_STRATUM_ALL};
-    WHY_TRY(add_one(s, &key, range, value));
+    WHY_TRY(why_metric_range_of(s, key.metric_id, &range));
+    WHY_TRY(why_image_correct(s, image_id, s->model_of_cell[key.cell_a], &known, &correct));
+    WHY_TRY(count_one(s, &key, range, value, sign));
     if (!known) return WHY_OK;
     key.stratum = correct ? WHY_STRATUM_CORRECT : WHY_STRATUM_WRONG;
-    return add_one(s, &key, range, value);
+    return count_one(s, &key, range, value, sign);
+}
+
+why_status why_summary_add(why_store *s, int64_t image_id, int64_t cell_a, int64_t cell_b, int64_t metric_id, double value) {
+    return count(s, image_id, (why_summary_key){cell_a, cell_b, metric_id, WHY_STRATUM_ALL}, value, +1);
+}
+
+why_status why_summary_remove(why_store *s, int64_t image_id, int64_t cell_a, int64_t cell_b, int64_t metric_id, double value) {
+    return count(s, image_id, (why_summary_key){cell_a, cell_b, metric_id, WHY_STRATUM_ALL}, value, -1);
+}
+
+/* The smallest and largest value that the rows have now: by the keys, image by image. */
+static why_status find_bounds(why_store *s, why_summary *e) {
+    const why_summary_key key = why_summary_key_of(e);
+    why_bound b;
+    bool row;
+    WHY_TRY(why_db_use(s, key.cell_b ? WHY_SQL_PAIR_BOUNDS : WHY_SQL_SCORE_BOUNDS, &b));
+    why_bind_int(&b, key.cell_a);
+    why_bind_int(&b, key.metric_id);
+    why_bind_int(&b, s->model_of_cell[key.cell_a]);
+    why_bind_int_or_null(&b, key.stratum == WHY_STRATUM_ALL ? -1 : key.stratum == WHY_STRATUM_CORRECT);
+    if (key.cell_b) why_bind_int(&b, key.cell_b);
+    WHY_TRY(why_db_row(s, &b, "read the values of a summary", &row));
+    if (row) why_moments_bound(&e->m, sqlite3_column_double(b.q, 0), sqlite3_column_double(b.q, 1));
+    why_db_reset(&b);
+    e->unbounded = false;
+    return WHY_OK;
+}
+
+static why_status drop_one(why_store *s, const why_summary *e) {
+    const why_summary_key key = why_summary_key_of(e);
+    why_bound b;
+    WHY_TRY(why_db_use(s, WHY_SQL_DROP_SUMMARY, &b));
+    bind_key(&b, &key);
+    return why_db_run(s, &b, "delete a summary");
 }
 
 static why_status write_one(why_store *s, const why_summary *e) {
@@ -143,7 +177,11 @@ static why_status write_one(why_store *s, const why_summary *e) {
 
 why_status why_summary_flush(why_store *s) {
     const why_summaries *t = &s->summaries;
-    for (size_t i = 0; i < t->n_dirty; i++) WHY_TRY(write_one(s, &t->entries[t->dirty[i]]));
+    for (size_t i = 0; i < t->n_dirty; i++) {
+        why_summary *e = &t->entries[t->dirty[i]];
+        if (e->unbounded && e->m.n > 0) WHY_TRY(find_bounds(s, e));
+        WHY_TRY(e->m.n + e->m.n_null > 0 ? write_one(s, e) : drop_one(s, e));
+    }
     return WHY_OK;
 }
 

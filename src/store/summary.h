@@ -23,6 +23,7 @@ typedef struct why_summary_key {
 typedef struct why_summary {
     uint64_t packed; /* key */
     bool dirty;      /* differs from the database */
+    bool unbounded;  /* m.lo and m.hi may belong to a value that was taken back */
     why_moments m;
 } why_summary;
 
@@ -49,6 +50,9 @@ void why_summaries_clear(why_summaries *t);
 struct why_store;
 why_status why_summary_add(struct why_store *s, int64_t image_id, int64_t cell_a, int64_t cell_b, int64_t metric_id,
                            double value) WHY_MUST_USE;
+/* Take back one that is about to be deleted. */
+why_status why_summary_remove(struct why_store *s, int64_t image_id, int64_t cell_a, int64_t cell_b, int64_t metric_id,
+                              double value) WHY_MUST_USE;
 /* Write what is dirty. It stays marked until why_summary_written(), after the commit. */
 why_status why_summary_flush(struct why_store *s) WHY_MUST_USE;
 void why_summary_written(struct why_store *s);

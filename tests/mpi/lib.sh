@@ -69,7 +69,7 @@ in_background() {
 query() { sqlite3 -cmd '.timeout 20000' "$1" "$2"; }
 
 # Everything but the volatile tables; and the maps, by name and hash.
-dump() { sqlite3 "$1" .dump | grep -vE '^INSERT INTO (run|shard|failure|timing) '; }
+dump() { sqlite3 "$1" .dump | grep -vE '^INSERT INTO (run|shard|failure|timing|superseded) '; }
 maps() { (cd "${1%.db}-maps" && find . -type f | sort | xargs sha256sum); }
 
 same() { # DB DB

@@ -221,7 +221,7 @@ static inline void assert_answer(why_store *s, const char *sql, const char *want
 /* Every row of every table that must not depend on time and ranks, in the tables' own order; owned. */
 static inline char *dump(why_store *s) {
     char *queries = ask(s, "SELECT 'SELECT '''||m.name||''','||group_concat('quote('||c.name||')')||' FROM '||m.name FROM sqlite_schema m, pragma_table_info(m.name) c"
-                           " WHERE m.type = 'table' AND m.name NOT IN('run','shard','failure','timing') GROUP BY m.name");
+                           " WHERE m.type = 'table' AND m.name NOT IN('run','shard','failure','timing','superseded') GROUP BY m.name");
     why_buf b = {0};
     assert_non_null(strstr(queries, "summary"));
     for (char *rest = queries, *line; (line = strtok_r(rest, "\n", &rest));) OK(why_store_query(s, line, keep_text, &b));

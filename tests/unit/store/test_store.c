@@ -422,7 +422,7 @@ static void runs_and_shards(void **state) {
     put_plan(s, 1, 1);
     why_run_row row = {.uid = "r1", .version = "0.1.0", .job_id = 1, .ranks = 4, .threads = 2};
     OK(why_store_start_run(s, &row, &run));
-    why_shard_row shard = {7, run, 1, 10, "sent", 1, 3, 4711, "n1", 1.5, NAN, NULL};
+    why_shard_row shard = {7, run, 1, 10, "sent", 1, 3, 4711, "n1", 1.5, NAN, NULL, "1-10"};
     OK(why_store_put_shard(s, &shard));
     shard.state = "done";
     shard.t1 = 9.5;
