@@ -53,8 +53,9 @@ const why_model_info *why_model_get_info(const why_model *m);
 const why_layer *why_model_layers(const why_model *m, int *n);
 
 /* Resolve a layer: a node or tensor name of the file, or "last_conv" = the last feature map with side > 1 before the
- * classifier head (a 1x1 Conv with as many channels as classes, followed by activation and global pooling only, is
- * itself the head). "input" is the model's input. The result is the canonical tensor name (a view).
+ * classifier head (pooling and padding right before it belong to the head, so VGG's is the ReLU of its last
+ * convolution; a 1x1 Conv with as many channels as classes, followed by activation and global pooling only, is itself
+ * the head). "input" is the model's input. The result is the canonical tensor name (a view).
  * WHY_EARG names the nearest layer. */
 why_status why_model_resolve(const why_model *m, const char *name, const char **tensor) WHY_MUST_USE;
 
