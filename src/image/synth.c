@@ -40,9 +40,10 @@ static uint8_t most(const int count[WHY_SYNTH_PARTS]) {
 /* One pixel: the mean of SUB x SUB samples, each rounded to 8 bits first so that the sum is a whole number. */
 static uint8_t draw_pixel(const synth_scene *s, unsigned shown, int size, int row, int column, uint8_t rgb[3], tally *t) {
     int count[WHY_SYNTH_PARTS] = {0}, sum[3] = {0};
+    uint32_t near = why_synth_scene_near(s, (column + .5) / size, (row + .5) / size, 1.0 / size);
     for (int i = 0; i < SUB * SUB; i++) {
         double x = (column + (i % SUB + .5) / SUB) / size, y = (row + (i / SUB + .5) / SUB) / size, colour[3];
-        why_synth_part part = why_synth_scene_at(s, shown, x, y, colour);
+        why_synth_part part = why_synth_scene_at(s, shown, near, x, y, colour);
         bool object = part == WHY_SYNTH_OBJECT, covered = part > WHY_SYNTH_OBJECT && shown >> WHY_SYNTH_OBJECT & 1;
         bool behind = covered && why_synth_on_object(s, x, y);
         count[part]++;

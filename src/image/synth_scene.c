@@ -10,9 +10,9 @@ enum { USE_LABEL, USE_OBJECT, USE_GROUND, USE_CLUTTER, USE_OCCLUDER, USE_CUE };
 
 /* Contrast within a texture, between object and ground, between object and occluder: every object can be told from what
  * is around it, none by its colour alone. */
-static const double texture_lo = .12, texture_hi = .38, contrast_lo = .42, cover_lo = .3;
+static const double texture_lo = .12, texture_hi = .38, contrast_lo = .5, cover_lo = .3;
 /* Areas: the object's share of the picture; the share of it that an occluder hides. */
-static const double area_lo = .055, area_hi = .14, hidden_lo = .05, hidden_hi = .25, occluder_share = .6;
+static const double area_lo = .075, area_hi = .16, hidden_lo = .04, hidden_hi = .15, occluder_share = .5;
 static const double cue_side = .14, cue_frame = .014;
 
 /* ---------------------------------------------------------------- parameters */
@@ -31,7 +31,7 @@ static int label_of(why_stream stream, uint32_t index) {
 /* Scaled so that the surface, not the diameter, has the same distribution in every class. */
 static void place_object(synth_scene *s, why_rng *r) {
     synth_place *p = &s->object;
-    double aspect = sqrt(why_synth_between(r, .75, 1.33)), half = sqrt(why_synth_between(r, area_lo, area_hi) / s->shape->area);
+    double aspect = sqrt(why_synth_between(r, .8, 1.25)), half = sqrt(why_synth_between(r, area_lo, area_hi) / s->shape->area);
     why_synth_direction(r, &p->c, &p->s);
     p->half_u = half * aspect;
     p->half_v = half / aspect;
@@ -173,13 +173,23 @@ bool why_synth_scene_has(const synth_scene *s, why_synth_part part) {
     return true;
 }
 
-static const synth_piece *clutter_at(const synth_scene *s, double x, double y) {
+uint32_t why_synth_scene_near(const synth_scene *s, double x, double y, double radius) {
+    uint32_t near = 0;
+    for (int i = 0; i < s->n_clutter; i++) {
+        const synth_place *p = &s->clutter[i].place;
+        double dx = x - p->x, dy = y - p->y, far = p->reach + radius;
+        if (dx * dx + dy * dy <= far * far) near |= 1u << i;
+    }
+    return near;
+}
+
+static const synth_piece *clutter_at(const synth_scene *s, uint32_t near, double x, double y) {
     for (int i = s->n_clutter - 1; i >= 0; i--)
-        if (in_piece(&s->clutter[i], x, y)) return &s->clutter[i];
+        if (near >> i & 1 && in_piece(&s->clutter[i], x, y)) return &s->clutter[i];
     return NULL;
 }
 
-why_synth_part why_synth_scene_at(const synth_scene *s, unsigned shown, double x, double y, double rgb[3]) {
+why_synth_part why_synth_scene_at(const synth_scene *s, unsigned shown, uint32_t near, double x, double y, double rgb[3]) {
     double u = (x - s->cue_x) / cue_side, v = (y - s->cue_y) / cue_side;
     if (shown >> WHY_SYNTH_CUE & 1 && s->cue >= 0 && u >= 0 && u < 1 && v >= 0 && v < 1) {
         cue_colour(s->cue, u, v, rgb);
@@ -193,7 +203,7 @@ why_synth_part why_synth_scene_at(const synth_scene *s, unsigned shown, double x
         why_synth_texture_at(&s->fill, x, y, rgb);
         return WHY_SYNTH_OBJECT;
     }
-    const synth_piece *clutter = shown >> WHY_SYNTH_CLUTTER & 1 ? clutter_at(s, x, y) : NULL;
+    const synth_piece *clutter = shown >> WHY_SYNTH_CLUTTER & 1 ? clutter_at(s, near, x, y) : NULL;
     if (clutter) {
         for (int k = 0; k < 3; k++) rgb[k] = clutter->rgb[k];
         return WHY_SYNTH_CLUTTER;

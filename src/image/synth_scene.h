@@ -2,6 +2,7 @@
 #ifndef WHYPIX_IMAGE_SYNTH_SCENE_H
 #define WHYPIX_IMAGE_SYNTH_SCENE_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -12,6 +13,8 @@
 /* Clutter and occluders: a bar, an ellipse or an irregular polygon. */
 typedef enum synth_form { SYNTH_BAR, SYNTH_ELLIPSE, SYNTH_SHARD } synth_form;
 enum { SYNTH_SHARD_CORNERS = 7, SYNTH_MIN_CLUTTER = 12, SYNTH_MAX_CLUTTER = 26 };
+
+static_assert(SYNTH_MAX_CLUTTER <= 32, "why_synth_scene_near gives one bit per piece");
 
 typedef struct synth_piece {
     synth_form form;
@@ -36,8 +39,10 @@ typedef struct synth_scene {
 void why_synth_scene_draw(const why_synth_options *o, uint32_t index, synth_scene *s);
 bool why_synth_scene_has(const synth_scene *s, why_synth_part part);
 
-/* The frontmost part at (x, y) among those whose bit is set in `shown`, and its colour. */
-why_synth_part why_synth_scene_at(const synth_scene *s, unsigned shown, double x, double y, double rgb[3]);
+/* One bit per piece of clutter: can it reach into the circle around (x, y)? Asked once per pixel, not per sub-sample. */
+uint32_t why_synth_scene_near(const synth_scene *s, double x, double y, double radius);
+/* The frontmost part at (x, y) among those whose bit is set in `shown`, and its colour. `near` has the clutter to look at. */
+why_synth_part why_synth_scene_at(const synth_scene *s, unsigned shown, uint32_t near, double x, double y, double rgb[3]);
 bool why_synth_on_object(const synth_scene *s, double x, double y);
 const char *why_synth_form_name(synth_form form);
 
