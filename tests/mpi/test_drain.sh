@@ -1,7 +1,7 @@
 #!/bin/sh
 # Ending early in peace: SIGUSR1 to mpirun, SIGTERM and SIGINT to a run alone give 75; the next run completes it.
 . "$WHYPIX_SOURCE/tests/mpi/lib.sh"
-make_job 20 400
+make_job 14 250
 run 2 1 whole.db || fail "undisturbed: exit code $?"
 
 drained() { # SIGNAL DB COMMAND...

@@ -31,7 +31,7 @@ run 3 1 bad.db
 grep -q ' 0 images to do' log || fail "bad picture, again: tried again unasked"
 
 # A disk that fills up (here: a limit on file sizes): exit code 3, what was committed is intact, and it can go on.
-make_job 24 60
+make_job 16 40
 run 2 1 whole.db || fail "undisturbed: exit code $?"
 blocks=$(($(wc -c <whole.db) / 512 * 2 / 3))
 sh -c "trap '' XFSZ; ulimit -f $blocks; exec timeout 100 '$WHYPIX' run job.yaml --db full.db --threads 1" >log 2>&1
