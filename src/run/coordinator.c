@@ -13,6 +13,7 @@ typedef enum image_state { PENDING, ASSIGNED, STORED, COMMITTED } image_state;
 typedef struct image {
     uint8_t state, losses;
     int32_t owner; /* index of the shard that has it; NONE while pending */
+    int32_t from;  /* index of the shard whose record was stored, or NONE */
 } image;
 
 typedef struct shard {
@@ -33,7 +34,7 @@ typedef struct worker {
 } worker;
 
 typedef struct range { int first, n, attempt; } range;
-typedef struct receipt { int worker, image; int64_t shard; bool first; } receipt;
+typedef struct receipt { int worker, image; int64_t shard; } receipt; /* worker NONE: nobody sent it */
 
 struct why_coordinator {
     why_coordinator_options o;
@@ -71,7 +72,7 @@ why_status why_coordinator_create(const why_coordinator_options *options, why_co
         why_coordinator_destroy(&c);
         return st;
     }
-    for (int i = 0; i < c->o.images; i++) c->images[i].owner = NONE;
+    for (int i = 0; i < c->o.images; i++) c->images[i].owner = c->images[i].from = NONE;
     for (int w = 0; w < c->o.workers; w++) c->workers[w].oldest = c->workers[w].youngest = NONE;
     c->pending = c->o.images;
     c->n_in_state[ABSENT] = c->o.workers;
@@ -123,6 +124,19 @@ static void touch(why_coordinator *c) {
     c->dirty = true;
 }
 
+static why_status keep_receipt(why_coordinator *c, receipt r) {
+    WHY_TRY(why_grow(&c->receipts, &c->receipts_capacity, c->n_receipts + 1, sizeof *c->receipts, "receipts"));
+    c->receipts[c->n_receipts++] = r;
+    return WHY_OK;
+}
+
+/* The flag says: this is the record that was stored, perhaps sent again because an acknowledgement was lost. */
+static why_status acknowledge(why_coordinator *c, const receipt *r) {
+    const int s = c->images[r->image].from;
+    const bool taken = s != NONE && shard_id(c, s) == r->shard && c->shards[s].worker == r->worker;
+    return act(c, (why_action){.type = WHY_ACTION_ACK, .worker = r->worker, .shard = r->shard, .image = r->image, .flag = taken});
+}
+
 /* Everything stored so far becomes durable; whoever delivered it is told. */
 static why_status commit(why_coordinator *c) {
     if (!c->dirty) return WHY_OK;
@@ -131,7 +145,7 @@ static why_status commit(why_coordinator *c) {
     for (size_t i = 0; i < c->n_receipts; i++) {
         const receipt *r = &c->receipts[i];
         c->images[r->image].state = COMMITTED;
-        WHY_TRY(act(c, (why_action){.type = WHY_ACTION_ACK, .worker = r->worker, .shard = r->shard, .image = r->image, .flag = r->first}));
+        if (r->worker != NONE) WHY_TRY(acknowledge(c, r));
     }
     c->n_receipts = 0;
     return WHY_OK;
@@ -224,7 +238,7 @@ static why_status blame(why_coordinator *c, int i, int s) {
     if (++im->losses < c->o.max_losses) return retry(c, i, 1, attempt + 1);
     WHY_TRY(close_image(c, i));
     c->failed++;
-    im->state = COMMITTED; /* no receipt will say so: the failure has no sender */
+    WHY_TRY(keep_receipt(c, (receipt){NONE, i, shard_id(c, s)}));
     why_action a = of_shard(c, WHY_ACTION_FAIL_IMAGE, s, "");
     a.image = i;
     snprintf(a.text, sizeof a.text, "cost %d workers, the last: %s", im->losses, c->trouble);
@@ -295,6 +309,8 @@ static void measure(why_coordinator *c, double wall) {
 static why_status accept(why_coordinator *c, const why_event *e) {
     WHY_TRY(act(c, (why_action){.type = WHY_ACTION_STORE, .worker = e->worker, .shard = e->shard, .image = e->image}));
     measure(c, e->wall);
+    const int64_t s = e->shard - c->o.first_shard;
+    c->images[e->image].from = s >= 0 && s < (int64_t)c->n_shards ? (int32_t)s : NONE;
     if (e->failed) {
         c->failed++;
         c->failure_stop = c->failure_stop || c->o.stop_on_failure;
@@ -308,12 +324,10 @@ static why_status on_result(why_coordinator *c, const why_event *e) {
     if (w->state == ABSENT || w->state == LOST) WHY_TRY(come_alive(c, e->worker));
     if (e->image < 0 || e->image >= c->o.images) return WHY_OK;
     const image_state state = (image_state)c->images[e->image].state;
-    if (state == COMMITTED) return act(c, (why_action){.type = WHY_ACTION_ACK, .worker = e->worker, .shard = e->shard, .image = e->image});
-    const bool first = state < STORED;
-    if (first) WHY_TRY(accept(c, e));
-    WHY_TRY(why_grow(&c->receipts, &c->receipts_capacity, c->n_receipts + 1, sizeof *c->receipts, "receipts"));
-    c->receipts[c->n_receipts++] = (receipt){e->worker, e->image, e->shard, first};
-    return WHY_OK;
+    const receipt r = {e->worker, e->image, e->shard};
+    if (state == COMMITTED) return acknowledge(c, &r);
+    if (state < STORED) WHY_TRY(accept(c, e));
+    return keep_receipt(c, r);
 }
 
 static why_status on_error(why_coordinator *c, const why_event *e) {

@@ -67,7 +67,7 @@ typedef enum why_action_type {
     WHY_ACTION_CLOSE_SHARD,   /* write it again with its end state in text: done, lost, left */
     WHY_ACTION_COMMIT,
     WHY_ACTION_SEND_SHARD,    /* to worker: images first .. first + n - 1 */
-    WHY_ACTION_ACK,           /* to worker: image of shard is committed; flag: by its record */
+    WHY_ACTION_ACK,           /* to worker: image of shard is committed; flag: by this record of its */
     WHY_ACTION_FORGET,        /* to worker: begin no more images of shard */
     WHY_ACTION_BEAT,          /* to worker */
     WHY_ACTION_STOP,          /* to worker */

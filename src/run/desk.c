@@ -356,7 +356,8 @@ static void conclude(desk *d, why_status st) {
     r->view = why_coordinator_look(d->c);
     snprintf(r->trouble, sizeof r->trouble, "%s", r->view.trouble);
     r->view.trouble = "";
-    r->everyone = r->view.lost == 0 && (!st || abandon(d));
+    const bool all_left = !st || abandon(d);
+    r->everyone = all_left && r->view.lost == 0;
     r->local_left = d->peers[0].left;
     close_all(d);
     if (st) (void)why_fail(st, "%s", kept);

@@ -49,7 +49,7 @@ typedef struct why_message {
     uint32_t total;         /* ... bytes of the whole body */
     int64_t pid;
     int32_t threads;
-    uint8_t flag;           /* ACK: these rows were the first; STOP: do not wait for acknowledgements; CLOSE: everyone is there */
+    uint8_t flag;           /* ACK: the rows are those of this result; STOP: do not wait for acknowledgements; CLOSE: everyone is there */
     const uint8_t *data;    /* body part, host name or error text; a view when decoded */
     uint32_t size;          /* ... its bytes */
 } why_message;

@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "run/protocol.h"
 
+enum { REMEMBERED = 16 };
+
 typedef struct job { why_task task; int64_t shard; int attempt; } job;
 
 /* A record that is not yet acknowledged. */
@@ -22,6 +24,7 @@ typedef struct worker {
     job *jobs;       size_t n_jobs, next_job, jobs_capacity; /* a queue: taken from the front */
     parcel *parcels; size_t n_parcels, parcels_capacity;
     why_assembly work;
+    int64_t recent[REMEMBERED]; size_t n_recent; /* the last shards, a ring */
     double resend;
     size_t window;
     bool stopping, abandon;
@@ -37,10 +40,22 @@ static void close_ranks(worker *w) {
     w->next_job = 0;
 }
 
+/* A shard that comes twice is computed once: its acknowledgements must be counted once, too. */
+static bool is_new(worker *w, int64_t shard) {
+    for (size_t i = 0; i < w->n_recent && i < REMEMBERED; i++)
+        if (w->recent[i] == shard) return false;
+    w->recent[w->n_recent++ % REMEMBERED] = shard;
+    return true;
+}
+
 static why_status on_work(worker *w, const why_message *m) {
     bool complete, more = true;
     WHY_TRY(why_assembly_add(&w->work, m, &complete));
     if (!complete) return WHY_OK;
+    if (!is_new(w, m->shard)) {
+        why_assembly_clear(&w->work);
+        return WHY_OK;
+    }
     close_ranks(w);
     why_status st = WHY_OK;
     for (size_t at = 0; !st && more;) {

@@ -84,9 +84,62 @@ static void acknowledgements_follow_the_commit(void **state) {
     assert_true(ack && ack > find(&b, WHY_ACTION_COMMIT) && ack->image == 0 && ack->flag);
     result(&b, 0, 1, 0); /* the same again: acknowledged at once, not stored */
     assert_int_equal(b.n, 1);
-    assert_true(b.log[0].type == WHY_ACTION_ACK && !b.log[0].flag);
+    assert_true(b.log[0].type == WHY_ACTION_ACK && b.log[0].flag); /* the first may have been lost: it is still this record that was taken */
     result(&b, 0, 1, 77); /* no such image */
     assert_int_equal(b.n, 0);
+    why_coordinator_destroy(&b.c);
+}
+
+/* Two workers computed the image: only one of them may count it, however often they ask. */
+static void one_record_is_taken(void **state) {
+    (void)state;
+    why_coordinator_options o = why_coordinator_defaults(2, 4);
+    o.shard = 2;
+    bench b = bench_of(o);
+    hello(&b, 0);
+    tick(&b);
+    hello(&b, 1);
+    tick(&b);
+    event(&b, (why_event){.type = WHY_EVENT_LOST, .worker = 0, .text = "is cut off"});
+    tick(&b);
+    result(&b, 1, 2, 2);
+    result(&b, 1, 2, 3);
+    tick(&b);
+    const why_action *again = find(&b, WHY_ACTION_SEND_SHARD);
+    assert_true(again && again->worker == 1 && again->first == 1); /* image 0 is the suspect and goes alone, behind it */
+    result(&b, 0, 1, 1);
+    result(&b, 1, again->shard, 1);
+    b.now += 2;
+    tick(&b);
+    int acks = 0;
+    for (int i = 0; i < b.n; i++)
+        if (b.log[i].type == WHY_ACTION_ACK && b.log[i].image == 1) {
+            acks++;
+            assert_int_equal(b.log[i].flag, b.log[i].worker == 0);
+        }
+    assert_int_equal(acks, 2);
+    result(&b, 0, 1, 1);
+    assert_true(b.n == 1 && b.log[0].flag);
+    why_coordinator_destroy(&b.c);
+}
+
+/* A record of an image that has just been given up waits for the commit of the failure. */
+static void nothing_is_acknowledged_before_the_commit(void **state) {
+    (void)state;
+    why_coordinator_options o = why_coordinator_defaults(2, 1);
+    o.max_losses = 1;
+    bench b = bench_of(o);
+    hello(&b, 0);
+    tick(&b);
+    event(&b, (why_event){.type = WHY_EVENT_LOST, .worker = 0, .text = "is cut off"});
+    assert_non_null(find(&b, WHY_ACTION_FAIL_IMAGE));
+    result(&b, 0, 1, 0);
+    assert_null(find(&b, WHY_ACTION_ACK));
+    assert_null(find(&b, WHY_ACTION_STORE));
+    tick(&b);
+    const why_action *ack = find(&b, WHY_ACTION_ACK);
+    assert_true(ack && ack > find(&b, WHY_ACTION_COMMIT) && !ack->flag && ack->worker == 0);
+    assert_int_equal(count(&b, WHY_ACTION_ACK), 1);
     why_coordinator_destroy(&b.c);
 }
 
@@ -322,6 +375,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_row_is_committed_before_the_shard_is_sent),
         cmocka_unit_test(acknowledgements_follow_the_commit),
+        cmocka_unit_test(one_record_is_taken),
+        cmocka_unit_test(nothing_is_acknowledged_before_the_commit),
         cmocka_unit_test(the_end_waits_for_everyone),
         cmocka_unit_test(guided_shards_shrink_to_single_images),
         cmocka_unit_test(a_silent_worker_loses_its_images_to_others),
