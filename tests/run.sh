@@ -19,6 +19,8 @@ jobs/install.sh "$([ $full = 1 ] && echo full || echo tests)"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
 export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
 
+# Scripts find the optional data as the test programs do.
+[ -n "${WHYPIX_DATA:-}" ] || [ ! -d ../shared/data ] || export WHYPIX_DATA=$PWD/../shared/data
 cores=$(nproc)
 logs=build/test-logs
 passed=0 failed=0 skipped=0 broken="" reasons=""
