@@ -27,6 +27,7 @@
     X(WHY_ENOMEM, "out of memory")                                                           \
     X(WHY_ESTORE, "database error")                                                          \
     X(WHY_EPEER, "a peer is lost")                                                           \
+    X(WHY_ECRASH, "a process died")       /* the compute process of a worker, at an image */    \
     X(WHY_EINTERRUPTED, "interrupted")                                                       \
     X(WHY_EBUG, "internal error")
 

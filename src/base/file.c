@@ -118,6 +118,16 @@ why_status why_make_dirs(const char *path) {
     return st;
 }
 
+why_status why_make_dirs_for(const char *file) {
+    const char *slash = strrchr(file, '/');
+    if (!slash || slash == file) return WHY_OK;
+    char *folder = strndup(file, (size_t)(slash - file));
+    if (!folder) return why_fail(WHY_ENOMEM, "%s: cannot get memory for a path", file);
+    why_status st = why_make_dirs(folder);
+    free(folder);
+    return st;
+}
+
 static void hex_of(const unsigned char *digest, char hex[65]) {
     for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
 }

@@ -22,6 +22,8 @@ why_status why_read_file(const char *path, size_t limit, uint8_t **data, size_t 
 why_status why_write_file(const char *path, const void *data, size_t size) WHY_MUST_USE;
 /* mkdir -p */
 why_status why_make_dirs(const char *path) WHY_MUST_USE;
+/* The folder that a file is to be written into. */
+why_status why_make_dirs_for(const char *file) WHY_MUST_USE;
 
 /* SHA-256 as 64 lower-case hex digits and a NUL. */
 void why_sha256(const void *data, size_t size, char hex[65]);

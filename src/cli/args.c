@@ -104,7 +104,7 @@ static why_status take_option(why_args *a, char **argv, int argc, int *i) {
 
 static why_status parse(why_args *a, char **argv, int argc) {
     const why_command *c = a->command;
-    bool only_positional = false;
+    bool only_positional = c->raw;
     for (int i = 0; i < argc; i++) {
         if (!only_positional && strcmp(argv[i], "--") == 0) only_positional = true;
         else if (!only_positional && strncmp(argv[i], "--", 2) == 0) WHY_TRY(take_option(a, argv, argc, &i));
@@ -120,7 +120,8 @@ static why_status parse(why_args *a, char **argv, int argc) {
 static void print_overview(FILE *to) {
     fprintf(to, "whypix %s: do explanations of an image classifier agree, and which is right?\n\n"
                 "usage: whypix COMMAND [arguments]\n\n", WHYPIX_VERSION);
-    for (const why_command *const *c = why_commands; *c; c++) fprintf(to, "  %-9s %s\n", (*c)->name, (*c)->summary);
+    for (const why_command *const *c = why_commands; *c; c++)
+        if ((*c)->summary) fprintf(to, "  %-9s %s\n", (*c)->name, (*c)->summary);
     fprintf(to, "\n'whypix COMMAND --help' explains one command, with an example.\n");
 }
 

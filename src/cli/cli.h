@@ -24,11 +24,12 @@ typedef struct why_args why_args;
 
 typedef struct why_command {
     const char *name, *positional; /* "run", "JOB" */
-    const char *summary;           /* one line for `whypix --help` */
+    const char *summary;           /* one line for `whypix --help`; NULL: not listed there */
     const char *help;              /* a paragraph or two for `whypix COMMAND --help` */
     const char *example;           /* command lines that work, one per line */
     int min_args, max_args;        /* positional ones; max -1: any number */
     const why_option *options;     /* ends with a NULL name; may be NULL */
+    bool raw;                      /* every word is positional: the command reads its options itself */
     why_status (*run)(const why_args *args, int *exit_code); /* *exit_code is 0 on entry; used when the status is WHY_OK */
 } why_command;
 

@@ -4,6 +4,8 @@
 #define WHY_COMMANDS(X) \
     X(plan)             \
     X(run)              \
+    X(launch)           \
+    X(compute)          \
     X(rerun)            \
     X(status)           \
     X(table)            \

@@ -84,8 +84,36 @@ why_status why_run_watched(const why_args *a, why_run_options *o, int *exit_code
     _exit(st ? why_exit_code(st) : *exit_code);
 }
 
+static why_status set_patience(const char *item, size_t name, why_patience *p) {
+    const struct { const char *name; double *seconds; } known[] = {{"beat", &p->beat},       {"silence", &p->silence}, {"image", &p->image},
+                                                                   {"goodbye", &p->goodbye}, {"rank0", &p->rank0},     {"start", &p->start}};
+    char *end;
+    const double v = strtod(item + name + 1, &end);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strlen(known[i].name) != name || memcmp(known[i].name, item, name) != 0) continue;
+        if (end == item + name + 1 || (*end && *end != ',') || !(v >= 0.1 && v <= 1e6)) break;
+        *known[i].seconds = v;
+        return WHY_OK;
+    }
+    return why_fail(WHY_EARG, "--patience: got '%.60s', want beat, silence, image, goodbye, rank0 or start, each =SECONDS from 0.1 to 1e6", item);
+}
+
+why_status why_read_patience(const char *text, why_patience *out) {
+    *out = why_patience_defaults();
+    for (const char *item = text; item && *item;) {
+        const size_t name = strcspn(item, "=,"), n = strcspn(item, ",");
+        if (item[name] != '=') return why_fail(WHY_EARG, "--patience: got '%.60s', want NAME=SECONDS,...", item);
+        WHY_TRY(set_patience(item, name, out));
+        item += n + (item[n] == ',');
+    }
+    return WHY_OK;
+}
+
 static why_status run(const why_args *a, int *exit_code) {
-    why_run_options o = {.job_file = why_args_at(a, 0), .database = why_args_text(a, "db"), .beside = why_args_text(a, "beside"), .limit = -1};
+    why_patience patience;
+    WHY_TRY(why_read_patience(why_args_text(a, "patience"), &patience));
+    why_run_options o = {.job_file = why_args_at(a, 0), .database = why_args_text(a, "db"), .beside = why_args_text(a, "beside"), .limit = -1,
+                         .patience = &patience, .marker = why_args_text(a, "marker")};
     if (why_args_given(a, "limit")) WHY_TRY(why_args_int(a, "limit", 0, INT64_MAX, &o.limit));
     WHY_TRY(read_slice(why_args_text(a, "slice"), &o));
     return why_run_watched(a, &o, exit_code);
@@ -97,6 +125,8 @@ static const why_option options[] = {
     {"limit", "N", NULL, "only the first N images of the list", false},
     {"slice", "K/N", NULL, "of those, the K-th of N equal parts: for N jobs whose databases are merged", false},
     {"threads", "N", NULL, "threads of each rank", false},
+    {"patience", "NAME=S,...", NULL, "seconds until somebody is taken for lost: silence, image, rank0, start, goodbye; beat", false},
+    {"marker", "FILE", NULL, "given by 'whypix launch', which watches FILE", false},
     {0},
 };
 

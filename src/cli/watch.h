@@ -9,4 +9,7 @@
  * process when a rank is lost, because MPI's exit handlers would wait for it. */
 why_status why_run_watched(const why_args *a, why_run_options *o, int *exit_code) WHY_MUST_USE;
 
+/* "silence=20,beat=2" (--patience) over the defaults; NULL: the defaults. */
+why_status why_read_patience(const char *text, why_patience *out) WHY_MUST_USE;
+
 #endif

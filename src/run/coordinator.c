@@ -231,8 +231,9 @@ static why_status reclaim_shard(why_coordinator *c, int s, int suspect, const ch
     return close_shard(c, s, state);
 }
 
-/* An image took its worker down: it is tried again alone, or given up and written as failed. */
-static why_status blame(why_coordinator *c, int i, int s) {
+/* An image took its worker down: it is tried again alone, or given up and written as failed. how: it killed a process of
+ * the worker's, which stays; NULL: the worker is lost. */
+static why_status blame(why_coordinator *c, int i, int s, const char *how) {
     image *im = &c->images[i];
     const int attempt = c->shards[s].attempt;
     if (++im->losses < c->o.max_losses) return retry(c, i, 1, attempt + 1);
@@ -241,7 +242,9 @@ static why_status blame(why_coordinator *c, int i, int s) {
     WHY_TRY(keep_receipt(c, (receipt){NONE, i, shard_id(c, s)}));
     why_action a = of_shard(c, WHY_ACTION_FAIL_IMAGE, s, "");
     a.image = i;
-    snprintf(a.text, sizeof a.text, "cost %d workers, the last: %s", im->losses, c->trouble);
+    if (!how) snprintf(a.text, sizeof a.text, "cost %d workers, the last: %s", im->losses, c->trouble);
+    else if (im->losses == 2) snprintf(a.text, sizeof a.text, "killed its worker twice: %s", how);
+    else snprintf(a.text, sizeof a.text, "killed its worker %d times: %s", im->losses, how);
     return act(c, a);
 }
 
@@ -262,14 +265,14 @@ static int suspect_of(const why_coordinator *c, const worker *w, int said) {
 static why_status release(why_coordinator *c, worker *w, int suspect, const char *state) {
     const int culprit = suspect == NONE ? NONE : c->images[suspect].owner;
     while (w->oldest != NONE) WHY_TRY(reclaim_shard(c, w->oldest, suspect, state));
-    return suspect == NONE ? WHY_OK : blame(c, suspect, culprit);
+    return suspect == NONE ? WHY_OK : blame(c, suspect, culprit, NULL);
 }
 
 static why_status lose(why_coordinator *c, int index, const char *text) {
     worker *w = &c->workers[index];
     snprintf(c->trouble, sizeof c->trouble, "worker %d %s", index, text);
     for (int s = w->oldest; s != NONE; s = c->shards[s].next)
-        WHY_TRY(act(c, (why_action){.type = WHY_ACTION_FORGET, .worker = index, .shard = shard_id(c, s)}));
+        WHY_TRY(act(c, (why_action){.type = WHY_ACTION_FORGET, .worker = index, .shard = shard_id(c, s), .flag = w->stuck}));
     enter(c, w, LOST);
     return release(c, w, suspect_of(c, w, NONE), "lost");
 }
@@ -337,6 +340,23 @@ static why_status on_error(why_coordinator *c, const why_event *e) {
     w->retired = true;
     WHY_TRY(release(c, w, suspect_of(c, w, e->image), "lost"));
     return come_alive(c, e->worker); /* to be told to leave */
+}
+
+/* Only the image is taken away from the worker: its other images are as good as before. */
+static why_status on_crash(why_coordinator *c, const why_event *e) {
+    worker *w = &c->workers[e->worker];
+    const char *how = e->text ? e->text : "no reason given";
+    w->progress = c->now;
+    if (w->state == ABSENT || w->state == LOST) WHY_TRY(come_alive(c, e->worker));
+    const int i = e->image >= 0 && e->image < c->o.images ? e->image : NONE;
+    if (i == NONE || suspect_of(c, w, i) != i) return WHY_OK;
+    const int s = c->images[i].owner;
+    snprintf(c->trouble, sizeof c->trouble, "worker %d: an image killed its process: %s", e->worker, how);
+    reclaim(c, i);
+    touch(c);
+    if (c->shards[s].left == 0) WHY_TRY(close_shard(c, s, "lost"));
+    if (w->open <= 1) stand_in_line(c, e->worker);
+    return blame(c, i, s, how);
 }
 
 static why_status on_lost(why_coordinator *c, const why_event *e) {
@@ -498,8 +518,13 @@ static int exit_code(const why_coordinator *c) {
     return c->draining ? 75 : 3;
 }
 
+/* With few of many workers left it is better to end at a shard's border and to be launched again with all of them. */
+static bool thinned(const why_coordinator *c) {
+    return c->o.quorum && 2 * c->n_in_state[LOST] > c->o.workers - c->n_in_state[GONE];
+}
+
 static why_status advance_end(why_coordinator *c) {
-    const bool nobody = c->n_in_state[ABSENT] + c->n_in_state[LIVE] == 0;
+    const bool nobody = c->n_in_state[ABSENT] + c->n_in_state[LIVE] == 0 || thinned(c);
     if (!c->stopping && (c->closed == c->o.images || c->draining || c->failure_stop || nobody)) WHY_TRY(stop_all(c));
     if (c->dirty && (c->stopping || c->now - c->dirty_since >= c->o.commit_every)) WHY_TRY(commit(c));
     if (!c->stopping || c->n_in_state[STOPPING] > 0) return WHY_OK;
@@ -534,6 +559,7 @@ why_status why_coordinator_handle(why_coordinator *c, const why_event *e) {
     case WHY_EVENT_BEAT: return on_beat(c, e);
     case WHY_EVENT_RESULT: return on_result(c, e);
     case WHY_EVENT_ERROR: return on_error(c, e);
+    case WHY_EVENT_CRASH: return on_crash(c, e);
     case WHY_EVENT_LOST: return on_lost(c, e);
     case WHY_EVENT_BYE: return on_bye(c, e);
     default: return WHY_OK;

@@ -8,7 +8,8 @@
  *  - a result is acknowledged after the commit that holds it, and a worker keeps it until then;
  *  - the row of a shard is committed before the shard is sent, so that a re-launch knows what was being tried;
  *  - a worker that is silent, or makes no progress for long, is taken for lost: its open images go to others. The one it
- *    was at goes alone, and is given up after it has cost `max_losses` workers;
+ *    was at goes alone, and is given up after it has cost `max_losses` workers (or compute processes of workers that have
+ *    such; the worker itself stays);
  *  - a worker taken for lost that delivers after all is welcome again.
  *
  * Images are positions 0 .. images - 1 in the run's list of images to do. */
@@ -26,6 +27,7 @@ typedef struct why_coordinator_options {
     int64_t first_shard;      /* id of the first shard, above all that are in the database */
     bool stop_on_failure;     /* on_bad_image: stop */
     int max_losses;           /* workers that one image may cost */
+    bool quorum;              /* end early (code 3) when more than half of the workers are lost: someone will launch again */
     double commit_every;      /* seconds that a stored row waits for its commit at most */
     double beat_every;        /* seconds between two beats to a worker */
     double silence;           /* seconds without any message after which a worker is lost */
@@ -43,6 +45,7 @@ typedef enum why_event_type {
     WHY_EVENT_RESULT,         /* worker, shard, image, wall, failed: a complete, checked record is at hand */
     WHY_EVENT_BEAT,           /* worker is alive */
     WHY_EVENT_ERROR,          /* worker, image (or -1), text: it can compute no more */
+    WHY_EVENT_CRASH,          /* worker, image, text: the image killed the process that computed it; the worker goes on */
     WHY_EVENT_LOST,           /* worker, text: known to be gone */
     WHY_EVENT_BYE,            /* worker left, as it was told to */
     WHY_EVENT_DRAIN,          /* end early: finish running images, begin no others */
@@ -68,7 +71,7 @@ typedef enum why_action_type {
     WHY_ACTION_COMMIT,
     WHY_ACTION_SEND_SHARD,    /* to worker: images first .. first + n - 1 */
     WHY_ACTION_ACK,           /* to worker: image of shard is committed; flag: by this record of its */
-    WHY_ACTION_FORGET,        /* to worker: begin no more images of shard */
+    WHY_ACTION_FORGET,        /* to worker: begin no more images of shard; flag: and break off the one that is running */
     WHY_ACTION_BEAT,          /* to worker */
     WHY_ACTION_STOP,          /* to worker */
     WHY_ACTION_FINISH         /* over; code = exit code of the run */

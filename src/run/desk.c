@@ -1,10 +1,13 @@
 #include "run/desk.h"
 
+#include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "run/protocol.h"
@@ -16,6 +19,7 @@ typedef struct peer {
     why_assembly incoming;
     int64_t pid;
     char host[64];
+    bool near;        /* its process is one of this host, where death can be seen */
     bool unreachable; /* a send failed; the coordinator hears of it in the next round */
     bool left;        /* said BYE */
 } peer;
@@ -29,7 +33,7 @@ typedef struct desk {
     uint64_t *planned;                    /* bit c: cell c belongs to this job */
     bool in_transaction, unreachable;
     const why_assembly *record;           /* of the RESULT being handled */
-    double shown;
+    double shown, felt; /* when the user was told, when the near processes were looked at */
 } desk;
 
 static double calendar(void) {
@@ -186,7 +190,7 @@ static why_status perform(desk *d, const why_action *a) {
     case WHY_ACTION_ACK:
         tell(d, a->worker, &(why_message){.type = WHY_MSG_ACK, .shard = a->shard, .image = a->image, .flag = a->flag});
         break;
-    case WHY_ACTION_FORGET: tell(d, a->worker, &(why_message){.type = WHY_MSG_FORGET, .shard = a->shard}); break;
+    case WHY_ACTION_FORGET: tell(d, a->worker, &(why_message){.type = WHY_MSG_FORGET, .shard = a->shard, .flag = a->flag}); break;
     case WHY_ACTION_STOP: tell(d, a->worker, &(why_message){.type = WHY_MSG_STOP}); break;
     case WHY_ACTION_BEAT:
         if (a->worker != 0) tell(d, a->worker, &(why_message){.type = WHY_MSG_BEAT});
@@ -235,16 +239,23 @@ static const char *text_of(const why_message *m, char out[WHY_MESSAGE_MAX]) {
     return out;
 }
 
+static bool is_near(const peer *p) {
+    char host[64] = "";
+    return gethostname(host, sizeof host - 1) == 0 && strcmp(host, p->host) == 0 && p->pid > 0 && kill((pid_t)p->pid, 0) == 0;
+}
+
 static why_status on_message(desk *d, int worker, const why_message *m) {
     char text[WHY_MESSAGE_MAX];
     switch (m->type) {
     case WHY_MSG_HELLO:
         d->peers[worker].pid = m->pid;
         snprintf(d->peers[worker].host, sizeof d->peers[worker].host, "%.63s", text_of(m, text));
+        d->peers[worker].near = is_near(&d->peers[worker]);
         return happen(d, (why_event){.type = WHY_EVENT_HELLO, .worker = worker});
     case WHY_MSG_RESULT: return on_result_part(d, worker, m);
     case WHY_MSG_ERROR:
         return happen(d, (why_event){.type = WHY_EVENT_ERROR, .worker = worker, .image = m->image, .text = text_of(m, text)});
+    case WHY_MSG_CRASH: return happen(d, (why_event){.type = WHY_EVENT_CRASH, .worker = worker, .image = m->image, .text = text_of(m, text)});
     case WHY_MSG_BYE:
         d->peers[worker].left = true;
         return happen(d, (why_event){.type = WHY_EVENT_BYE, .worker = worker});
@@ -279,6 +290,23 @@ static why_status report_unreachable(desk *d) {
     return WHY_OK;
 }
 
+static bool is_dead(const peer *p) { return p->near && kill((pid_t)p->pid, 0) != 0 && errno == ESRCH; }
+
+/* No call of Open MPI reports a death, and silence takes minutes to mean one; on this host the system knows at once. */
+static why_status feel_pulses(desk *d) {
+    const double now = why_clock();
+    if (now - d->felt < 0.5) return WHY_OK;
+    d->felt = now;
+    for (int w = 1; w < d->o->rules.workers; w++) {
+        const peer *p = &d->peers[w];
+        if (!is_dead(p)) continue;
+        char text[48];
+        snprintf(text, sizeof text, "died (process %lld)", (long long)p->pid);
+        WHY_TRY(happen(d, (why_event){.type = WHY_EVENT_LOST, .worker = w, .text = text}));
+    }
+    return WHY_OK;
+}
+
 static void show(desk *d) {
     const double now = why_clock();
     if (!d->o->progress || now - d->shown < 0.2) return;
@@ -289,9 +317,10 @@ static void show(desk *d) {
 
 /* Worker 0 shares this process: while this loop turns, it is alive. */
 static why_status round_of(desk *d, bool *heard) {
-    WHY_TRY(happen(d, (why_event){.type = WHY_EVENT_BEAT, .worker = 0}));
+    if (d->o->local) WHY_TRY(happen(d, (why_event){.type = WHY_EVENT_BEAT, .worker = 0}));
     WHY_TRY(listen(d, d->o->local, heard));
     WHY_TRY(listen(d, d->o->world, heard));
+    WHY_TRY(feel_pulses(d));
     WHY_TRY(report_unreachable(d));
     if (d->o->drain && d->o->drain(d->o->ctx)) WHY_TRY(happen(d, (why_event){.type = WHY_EVENT_DRAIN}));
     WHY_TRY(happen(d, (why_event){.type = WHY_EVENT_TICK}));
@@ -300,6 +329,8 @@ static why_status round_of(desk *d, bool *heard) {
 }
 
 static why_status serve(desk *d) {
+    d->peers[0].left = !d->o->local;
+    if (!d->o->local) WHY_TRY(happen(d, (why_event){.type = WHY_EVENT_BYE, .worker = 0}));
     for (int idle = 0; !why_coordinator_look(d->c).finished;) {
         bool heard = false;
         WHY_TRY(round_of(d, &heard));
@@ -337,7 +368,7 @@ static bool abandon(desk *d) {
     bool all = true;
     if (d->in_transaction) why_store_rollback(d->o->store);
     d->in_transaction = false;
-    for (int w = 0; w < d->o->rules.workers; w++) tell(d, w, &(why_message){.type = WHY_MSG_STOP, .flag = 1});
+    for (int w = d->o->local ? 0 : 1; w < d->o->rules.workers; w++) tell(d, w, &(why_message){.type = WHY_MSG_STOP, .flag = 1});
     const double until = why_clock() + d->o->rules.goodbye;
     for (int w = 0; w < d->o->rules.workers; w++) all = await_goodbye(d, w, until) && all;
     return all;
@@ -358,6 +389,7 @@ static void conclude(desk *d, why_status st) {
     r->view.trouble = "";
     const bool all_left = !st || abandon(d);
     r->everyone = all_left && r->view.lost == 0;
+    for (int w = 1; w < d->o->rules.workers; w++) r->everyone = r->everyone && !is_dead(&d->peers[w]);
     r->local_left = d->peers[0].left;
     close_all(d);
     if (st) (void)why_fail(st, "%s", kept);

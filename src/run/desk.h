@@ -15,7 +15,7 @@ typedef struct why_desk_options {
     why_store *store;                 /* no transaction open */
     int64_t run_id;
     const int *todo;                  /* indices into plan->images: what is to be done */
-    why_transport *local, *world;     /* worker 0 is end 1 of `local`; world (may be NULL) has the others, by rank */
+    why_transport *local, *world;     /* worker 0 is end 1 of `local` (NULL: there is none); world (or NULL) has the others, by rank */
     why_coordinator_options rules;    /* workers = ranks, images = length of todo */
     const why_total_metric *metrics;  /* for the totals */
     int n_metrics;

@@ -341,10 +341,19 @@ static why_status read_on_bad_image(why_job *job, void *into, const why_node *v)
     return WHY_OK;
 }
 
+static why_status read_max_restarts(why_job *job, void *into, const why_node *v) {
+    (void)into;
+    int64_t n;
+    WHY_TRY(why_want_int(v, "max_restarts", 0, 1000000, &n));
+    job->max_restarts = (int)n;
+    return WHY_OK;
+}
+
 static why_status read_run(why_job *job, void *into, const why_node *v) {
     static const why_key keys[] = {
         {"threads", read_threads, false}, {"precision", read_precision, false},       {"shard", read_shard, false},
-        {"batch", read_batch, false},     {"on_bad_image", read_on_bad_image, false}, {0}};
+        {"batch", read_batch, false},     {"on_bad_image", read_on_bad_image, false}, {"max_restarts", read_max_restarts, false},
+        {0}};
     return why_read_keys(job, into, v, "run", keys);
 }
 
@@ -391,6 +400,7 @@ static why_status read_section(why_job *job, const char *key, why_key_fn *read) 
 }
 
 why_status why_job_read(why_job *job, const char *file) {
+    job->max_restarts = 3;
     job->file = why_arena_strdup(job->arena, file);
     if (!job->file) return WHY_ENOMEM;
     WHY_TRY(why_job_merge(job->arena, file, &job->root));

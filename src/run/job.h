@@ -162,6 +162,7 @@ struct why_job {
     why_palette palette;
     int threads, shard, batch; /* 0 = auto */
     bool on_bad_image_stop;
+    int max_restarts; /* of `whypix launch` */
 };
 
 /* Read `file` and everything it extends into *job (zeroed by the caller but for `arena`). After a failure, too,

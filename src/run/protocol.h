@@ -30,6 +30,7 @@ typedef enum why_message_type {
     WHY_MSG_RESULT,
     WHY_MSG_ACK,
     WHY_MSG_ERROR,
+    WHY_MSG_CRASH,
     WHY_MSG_FORGET,
     WHY_MSG_BEAT,
     WHY_MSG_STOP,
@@ -49,7 +50,8 @@ typedef struct why_message {
     uint32_t total;         /* ... bytes of the whole body */
     int64_t pid;
     int32_t threads;
-    uint8_t flag;           /* ACK: the rows are those of this result; STOP: do not wait for acknowledgements; CLOSE: everyone is there */
+    uint8_t flag;           /* ACK: the rows are those of this result; STOP: do not wait for acknowledgements; FORGET: break
+                             * off the running image; CLOSE: everyone is there */
     const uint8_t *data;    /* body part, host name or error text; a view when decoded */
     uint32_t size;          /* ... its bytes */
 } why_message;

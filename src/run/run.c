@@ -12,7 +12,9 @@
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "run/compute.h"
 #include "run/desk.h"
+#include "run/marker.h"
 #include "run/pipeline.h"
 #include "run/plan.h"
 #include "run/protocol.h"
@@ -21,11 +23,14 @@
 
 typedef struct run {
     const why_run_options *o;
+    why_patience patience;
     why_run_report report;
     why_world *world;
     char *job_file;
     why_plan *plan;
-    why_pipeline *pipeline;
+    why_pipeline *pipeline;     /* of this process's worker, or NULL: */
+    why_compute *compute;       /* ... it computes in another process (supervised), */
+    bool idle;                  /* ... or there is no worker here (supervised, rank 0) */
     why_queue *queue;           /* end 0: this process's main thread, end 1: its worker */
     why_total_metric *metrics;
     why_totals sent;            /* by this rank's worker */
@@ -38,10 +43,18 @@ typedef struct run {
     int n_todo;
     struct sigaction old_usr1, old_term, old_int;
     double began;
+    why_marker marker;
+    double marked;
+    bool given_up;              /* by the supervisor: another launch may have begun */
+    bool again;                 /* workers are missing: another launch would go on */
 } run;
 
 /* Workers wait longer for rank 0 than a commit can take that is held up by readers (ten times a minute). */
-enum { PATIENCE = 900 };
+why_patience why_patience_defaults(void) {
+    const why_coordinator_options rules = why_coordinator_defaults(1, 0);
+    return (why_patience){.beat = rules.beat_every, .silence = rules.silence, .image = rules.least, .goodbye = rules.goodbye,
+                          .rank0 = 900, .start = 1800};
+}
 
 /* ---------------------------------------------------------------- signals */
 /* The only variable that is not somebody's: a handler has no other way to say anything. Blocking the signals and asking
@@ -70,9 +83,41 @@ static void release_signals(const run *r) {
     sigaction(SIGINT, &r->old_int, NULL);
 }
 
+/* ---------------------------------------------------------------- the supervisor's marker (rank 0) */
+enum { MARK_EVERY = 2 };
+
+static bool marks(const run *r) { return r->o->marker && why_world_rank(r->world) == 0; }
+
+/* Another launch's token: this one was given up. A marker that cannot be written is no reason to stop a run. */
+static void mark(run *r, why_marker_phase phase) {
+    why_marker now;
+    const double t = why_clock();
+    if (!marks(r) || r->given_up || (phase == r->marker.phase && t - r->marked < MARK_EVERY)) return;
+    r->given_up = why_marker_read(r->o->marker, &now) != WHY_OK || now.token != r->marker.token;
+    if (r->given_up) return;
+    r->marked = t;
+    r->marker.phase = phase;
+    r->marker.beat++;
+    if (why_marker_write(r->o->marker, false, &r->marker)) r->marked = t;
+}
+
+static why_status begin_marking(run *r) {
+    if (!marks(r)) return WHY_OK;
+    WHY_TRY(why_marker_read(r->o->marker, &r->marker));
+    why_marker_sign(&r->marker);
+    mark(r, WHY_MARKER_STARTING);
+    return WHY_OK;
+}
+
+static void mark_end(run *r, why_status st, int code) {
+    r->marker.status = st;
+    r->marker.code = code;
+    r->marker.again = !st && r->again;
+    mark(r, WHY_MARKER_ENDED);
+}
+
 static bool drain_asked(void *ctx) {
-    (void)ctx;
-    return drain_signals != 0;
+    return drain_signals != 0 || ((const run *)ctx)->given_up;
 }
 
 /* ---------------------------------------------------------------- progress */
@@ -94,6 +139,7 @@ static void on_progress(void *ctx, const why_coordinator_view *v) {
     p->rate = p->seconds > 0 ? v->closed / p->seconds : 0;
     p->left = v->closed > 0 ? (v->images - v->closed) / p->rate : -1;
     tell(r);
+    mark(r, WHY_MARKER_WORKING);
 }
 
 /* ---------------------------------------------------------------- what is to be done (rank 0) */
@@ -215,6 +261,7 @@ static why_status choose_again(run *r) {
 
 static why_status open_database(run *r) {
     int64_t job_id, last_shard = 0;
+    if (!r->o->rerun) WHY_TRY(why_make_dirs_for(r->plan->database));
     WHY_TRY(why_store_open(r->plan->database, &r->store));
     if (r->o->rerun) WHY_TRY(choose_again(r));
     WHY_TRY(why_plan_sync(r->plan, r->store, &job_id));
@@ -269,7 +316,9 @@ static why_status read_job(run *r) {
     p->overlays_dir = r->plan->overlays_first > 0 ? r->plan->overlays_dir : NULL;
     p->cells = r->plan->n_cells;
     for (int i = 0; i < r->plan->n_images; i++) p->images += in_part(r->o, i);
-    return r->o->choose_threads(r->o->ctx, r->plan->threads, why_world_sharers(r->world), &p->threads, &p->threads_from);
+    int sharers = why_world_sharers(r->world);
+    if (r->o->marker && sharers > 1 && why_world_beside_root(r->world)) sharers--; /* rank 0 only coordinates */
+    return r->o->choose_threads(r->o->ctx, r->plan->threads, sharers, &p->threads, &p->threads_from);
 }
 
 /* Every rank made the plan by itself; the ids are the database's, which only rank 0 has seen. */
@@ -288,6 +337,17 @@ static int by_metric_id(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+static why_status start_compute(run *r) {
+    why_buf ids = {0};
+    why_plan_ids_write(r->plan, &ids);
+    why_status st = why_buf_status(&ids);
+    const why_compute_order order = {.job_file = r->job_file, .database = r->o->database, .beside = r->o->beside,
+                                     .threads = r->report.threads, .ids = &ids};
+    if (!st) st = why_compute_start(&order, &r->compute);
+    why_buf_clear(&ids);
+    return st;
+}
+
 static why_status prepare_worker(run *r) {
     const int n = r->plan->n_metrics;
     WHY_TRY(why_alloc((size_t)n, sizeof *r->metrics, "metrics", &r->metrics));
@@ -298,11 +358,14 @@ static why_status prepare_worker(run *r) {
     qsort(r->metrics, (size_t)n, sizeof *r->metrics, by_metric_id);
     WHY_TRY(why_totals_create(r->metrics, n, &r->sent));
     WHY_TRY(why_queue_create(2, &r->queue));
-    return r->o->work ? WHY_OK : why_pipeline_create(r->plan, r->report.threads, &r->pipeline);
+    r->idle = marks(r);
+    if (r->idle || r->o->work) return WHY_OK;
+    return r->o->marker ? start_compute(r) : why_pipeline_create(r->plan, r->report.threads, &r->pipeline);
 }
 
 /* Each step ends with an agreement, so that no rank waits for another that has given up. */
 static why_status begin(run *r) {
+    WHY_TRY(why_world_agree(r->world, begin_marking(r)));
     WHY_TRY(why_world_agree(r->world, find_job_file(r)));
     WHY_TRY(why_world_agree(r->world, read_job(r)));
     WHY_TRY(why_world_agree(r->world, why_world_rank(r->world) == 0 ? open_database(r) : WHY_OK));
@@ -315,13 +378,15 @@ static why_status run_pipeline(void *ctx, int index, const uint64_t *cells, size
     return why_pipeline_image(ctx, index, cells, n_words, record);
 }
 
+static void choose_work(const run *r, why_worker_options *o) {
+    o->work = r->o->work ? r->o->work : r->compute ? why_compute_image : run_pipeline;
+    o->ctx = r->o->work ? (void *)r->plan : r->compute ? (void *)r->compute : (void *)r->pipeline;
+}
+
 static void *work(void *arg) {
     run *r = arg;
-    const why_worker_options o = {.link = why_queue_end(r->queue, 1),
-                                  .coordinator = 0,
-                                  .threads = r->report.threads,
-                                  .work = r->o->work ? r->o->work : run_pipeline,
-                                  .ctx = r->o->work ? (void *)r->plan : (void *)r->pipeline};
+    why_worker_options o = {.link = why_queue_end(r->queue, 1), .coordinator = 0, .threads = r->report.threads};
+    choose_work(r, &o);
     r->worker_status = why_worker_run(&o, &r->sent);
     return NULL;
 }
@@ -331,7 +396,7 @@ static why_status coordinate(run *r, why_desk_result *result) {
                           .store = r->store,
                           .run_id = r->run_id,
                           .todo = r->todo,
-                          .local = why_queue_end(r->queue, 0),
+                          .local = r->idle ? NULL : why_queue_end(r->queue, 0),
                           .world = why_world_transport(r->world),
                           .rules = why_coordinator_defaults(why_world_size(r->world), r->n_todo),
                           .metrics = r->metrics,
@@ -342,15 +407,25 @@ static why_status coordinate(run *r, why_desk_result *result) {
     o.rules.shard = r->plan->shard;
     o.rules.first_shard = r->first_shard;
     o.rules.stop_on_failure = r->plan->on_bad_image_stop;
+    o.rules.quorum = r->o->marker != NULL;
+    o.rules.beat_every = r->patience.beat;
+    o.rules.silence = r->patience.silence;
+    o.rules.least = r->patience.image;
+    o.rules.goodbye = r->patience.goodbye;
     r->report.phase = WHY_RUN_BEGINS;
     tell(r);
     r->began = why_clock();
     return why_desk_run(&o, result);
 }
 
+static void break_off(void *compute) { why_compute_break_off(compute); }
+
 static why_status relay(run *r) {
-    const why_coordinator_options rules = why_coordinator_defaults(1, 0);
-    return why_relay_run(why_queue_end(r->queue, 0), why_world_transport(r->world), rules.beat_every, PATIENCE, &r->everyone);
+    const why_relay_options o = {.beat_every = r->patience.beat, .silence = r->patience.rank0,
+                                 .break_off = r->compute ? break_off : NULL, .ctx = r->compute};
+    const why_status st = why_relay_run(why_queue_end(r->queue, 0), why_world_transport(r->world), &o, &r->everyone);
+    if (r->compute && !r->everyone) why_compute_break_off(r->compute); /* nobody waits for its image; it may never end */
+    return st;
 }
 
 /* The main thread's part while the worker computes. */
@@ -371,11 +446,11 @@ static why_status dismiss(run *r, why_status why) {
 
 static why_status compute(run *r, why_desk_result *result) {
     pthread_t id;
-    const int failed = pthread_create(&id, NULL, work, r);
+    const int failed = r->idle ? 0 : pthread_create(&id, NULL, work, r);
     why_status st = why_world_agree(r->world, failed ? why_fail(WHY_ENOMEM, "worker thread: %s", strerror(failed)) : WHY_OK);
     if (!st) st = main_part(r, result);
-    else if (!failed) st = dismiss(r, st); /* another rank has none */
-    if (!failed && !r->stranded) pthread_join(id, NULL);
+    else if (!failed && !r->idle) st = dismiss(r, st); /* another rank has none */
+    if (!failed && !r->idle && !r->stranded) pthread_join(id, NULL);
     return st;
 }
 
@@ -418,6 +493,8 @@ static why_status run_all(run *r, int *exit_code) {
     why_desk_result d = {0};
     WHY_TRY(begin(r));
     why_status st = compute(r, &d);
+    r->again = !st && d.exit_code == 3;
+    mark(r, WHY_MARKER_ENDING);
     if (r->everyone) st = cross_check(r, st, &d.applied);
     if (!st && why_world_rank(r->world) == 0) st = conclude(r, &d, exit_code);
     why_totals_clear(&d.applied);
@@ -427,6 +504,7 @@ static why_status run_all(run *r, int *exit_code) {
 static void clear(run *r) {
     why_store_close(&r->store);
     if (r->stranded) return;
+    why_compute_stop(&r->compute);
     why_pipeline_destroy(&r->pipeline);
     why_queue_destroy(&r->queue);
     why_totals_clear(&r->sent);
@@ -443,6 +521,7 @@ why_status why_run(const why_run_options *options, why_run_result *result) {
     WHY_TRY(why_alloc(1, sizeof *r, "run", &r)); /* not on the stack: see stranded */
     r->o = options;
     r->everyone = true;
+    r->patience = options->patience ? *options->patience : why_patience_defaults();
     catch_signals(r);
     why_status st = why_world_create(&r->world);
     if (!st) {
@@ -450,6 +529,7 @@ why_status why_run(const why_run_options *options, why_run_result *result) {
         r->report.ranks = why_world_size(r->world);
         st = run_all(r, &result->exit_code);
         result->must_exit = !r->everyone;
+        mark_end(r, st, result->exit_code);
         why_world_destroy(&r->world, r->everyone);
     }
     release_signals(r);

@@ -24,6 +24,17 @@ typedef struct why_run_report {
     int exit_code;                        /* WHY_RUN_ENDS */
 } why_run_report;
 
+/* How long to wait before somebody is taken for lost, in seconds. */
+typedef struct why_patience {
+    double beat;                          /* between two signs of life */
+    double silence;                       /* of a worker */
+    double image;                         /* one image may always take so long (or twenty times the slowest so far, if more) */
+    double goodbye;                       /* of a worker that was told to leave, and of mpirun */
+    double rank0;                         /* silence of rank 0: longer than a commit that is held up by readers */
+    double start;                         /* until rank 0 hands out the first image */
+} why_patience;
+why_patience why_patience_defaults(void);
+
 typedef struct why_run_options {
     const char *job_file;                 /* NULL in a re-run: that of the database's last run */
     const char *database;                 /* NULL: as the job says */
@@ -36,6 +47,10 @@ typedef struct why_run_options {
     void (*report)(void *ctx, const why_run_report *r); /* rank 0 only; several times a second while it goes on */
     void *ctx;
     why_work_fn *work;                    /* NULL: the pipeline; a test's stand-in gets the plan as its ctx */
+    const why_patience *patience;         /* NULL: the defaults */
+    /* Under `whypix launch`: its marker. Rank 0 only coordinates then, the others compute in processes of their own, and
+     * the run ends early with exit code 3 when more than half of the workers are gone: a new launch has all of them. */
+    const char *marker;                   /* NULL: not supervised */
 } why_run_options;
 
 typedef struct why_run_result {

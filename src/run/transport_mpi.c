@@ -21,6 +21,7 @@ struct why_world {
     why_transport transport; /* first: a why_transport * is a why_world * */
     bool mpi;
     int rank, size, sharers;
+    bool beside_root;
     outgoing *under_way, *spare;
     uint8_t inbox[WHY_MESSAGE_MAX]; /* here, not on a stack: MPI may write into it after we have given up waiting */
 };
@@ -113,11 +114,13 @@ static why_status count_sharers(why_world *w) {
     w->sharers = 1;
     if (sched_getaffinity(0, sizeof mine, &mine) != 0) return WHY_OK;
     MPI_TRY(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node), "find the ranks of this node");
-    int ranks, code = MPI_Comm_size(node, &ranks);
+    int ranks, first = w->rank, code = MPI_Comm_size(node, &ranks);
     if (code == MPI_SUCCESS) code = MPI_Allreduce(&mine, &all, sizeof mine, MPI_BYTE, MPI_BOR, node);
+    if (code == MPI_SUCCESS) code = MPI_Bcast(&first, 1, MPI_INT, 0, node); /* ranks keep their order */
     MPI_Comm_free(&node);
     if (code != MPI_SUCCESS) return mpi_fail(code, "find the cores of this node");
     if (CPU_EQUAL(&mine, &all)) w->sharers = ranks;
+    w->beside_root = CPU_EQUAL(&mine, &all) && first == 0;
     return WHY_OK;
 }
 
@@ -175,6 +178,7 @@ void why_world_destroy(why_world **world, bool everyone) {
 int why_world_rank(const why_world *w) { return w->rank; }
 int why_world_size(const why_world *w) { return w->size; }
 int why_world_sharers(const why_world *w) { return w->sharers; }
+bool why_world_beside_root(const why_world *w) { return w->beside_root; }
 why_transport *why_world_transport(why_world *w) { return w->size > 1 ? &w->transport : NULL; }
 
 /* ---------------------------------------------------------------- collectives */

@@ -22,6 +22,7 @@ bool why_world_launched(void);                     /* started by mpirun or srun?
 int why_world_rank(const why_world *w);
 int why_world_size(const why_world *w);
 int why_world_sharers(const why_world *w);         /* ranks of this node that share this rank's cores; 1 when bound apart */
+bool why_world_beside_root(const why_world *w);    /* is rank 0 one of them? */
 why_transport *why_world_transport(why_world *w);  /* a view; NULL when alone */
 
 /* Collective: WHY_OK when all ranks come with WHY_OK, else on every rank the error of the lowest rank that has one, its

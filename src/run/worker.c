@@ -141,6 +141,14 @@ static why_status give_up(worker *w, int image) {
     return say(w, &(why_message){.type = WHY_MSG_ERROR, .image = image, .data = (const uint8_t *)text, .size = (uint32_t)strlen(text)});
 }
 
+/* The image killed the process that computes for this worker. The next image gets a new one; the coordinator decides what
+ * becomes of this. */
+static why_status report_crash(worker *w, const job *j) {
+    const char *how = why_error_text();
+    return say(w, &(why_message){.type = WHY_MSG_CRASH, .shard = j->shard, .image = j->task.image, .data = (const uint8_t *)how,
+                                 .size = (uint32_t)strlen(how)});
+}
+
 static why_status compute(worker *w, const job *j) {
     why_buf record = {0};
     const double t0 = why_clock();
@@ -149,7 +157,7 @@ static why_status compute(worker *w, const job *j) {
     if (!st) st = why_grow(&w->parcels, &w->parcels_capacity, w->n_parcels + 1, sizeof *w->parcels, "records on their way");
     if (st) {
         why_buf_clear(&record);
-        return give_up(w, j->task.image); /* and wait for STOP */
+        return st == WHY_ECRASH ? report_crash(w, j) : give_up(w, j->task.image); /* and wait for STOP */
     }
     parcel *p = &w->parcels[w->n_parcels++];
     *p = (parcel){
@@ -201,6 +209,7 @@ why_status why_worker_run(const why_worker_options *options, why_totals *totals)
 /* ---------------------------------------------------------------- relay */
 typedef struct relay {
     why_transport *queue, *world;
+    const why_relay_options *o;
     double heard, beaten;
     bool closed, everyone;
 } relay;
@@ -216,7 +225,9 @@ static why_status from_world(relay *r, int *moved) {
         if (n == 0) return WHY_OK;
         ++*moved;
         r->heard = why_clock();
-        r->closed = why_message_decode(bytes, n, &m) == WHY_OK && m.type == WHY_MSG_CLOSE;
+        const bool good = why_message_decode(bytes, n, &m) == WHY_OK;
+        r->closed = good && m.type == WHY_MSG_CLOSE;
+        if (good && m.type == WHY_MSG_FORGET && m.flag && r->o->break_off) r->o->break_off(r->o->ctx);
         if (r->closed) r->everyone = m.flag;
         else WHY_TRY(r->queue->send(r->queue, 1, bytes, n));
     }
@@ -235,29 +246,29 @@ static why_status from_worker(relay *r, int *moved) {
     }
 }
 
-static why_status keep_in_touch(relay *r, double beat_every, double silence) {
+static why_status keep_in_touch(relay *r) {
     const double now = why_clock();
-    if (now - r->heard > silence) return why_fail(WHY_EPEER, "rank 0 was silent for %.0f s", now - r->heard);
-    if (now - r->beaten < beat_every) return WHY_OK;
+    if (now - r->heard > r->o->silence) return why_fail(WHY_EPEER, "rank 0 was silent for %.0f s", now - r->heard);
+    if (now - r->beaten < r->o->beat_every) return WHY_OK;
     r->beaten = now;
     return why_message_send(r->world, 0, &(why_message){.type = WHY_MSG_BEAT});
 }
 
-static why_status relay_all(relay *r, double beat_every, double silence) {
+static why_status relay_all(relay *r) {
     for (int idle = 0; !r->closed;) {
         int moved = 0;
         WHY_TRY(from_world(r, &moved));
         WHY_TRY(from_worker(r, &moved));
-        WHY_TRY(keep_in_touch(r, beat_every, silence));
+        WHY_TRY(keep_in_touch(r));
         if (moved) idle = 0;
         else why_pause(why_backoff(&idle));
     }
     return WHY_OK;
 }
 
-why_status why_relay_run(why_transport *queue, why_transport *world, double beat_every, double silence, bool *everyone) {
-    relay r = {.queue = queue, .world = world, .heard = why_clock(), .beaten = why_clock()};
-    const why_status st = relay_all(&r, beat_every, silence);
+why_status why_relay_run(why_transport *queue, why_transport *world, const why_relay_options *options, bool *everyone) {
+    relay r = {.queue = queue, .world = world, .o = options, .heard = why_clock(), .beaten = why_clock()};
+    const why_status st = relay_all(&r);
     *everyone = r.everyone;
     if (st || !r.everyone) WHY_TRY(why_message_send(queue, 1, &(why_message){.type = WHY_MSG_STOP, .flag = 1}));
     return st;

@@ -8,7 +8,8 @@
 #include "run/totals.h"
 #include "run/transport.h"
 
-/* Compute one image (why_pipeline_image, or a test's stand-in). */
+/* Compute one image (why_pipeline_image, why_compute_image, or a test's stand-in). After WHY_ECRASH the worker goes on with
+ * the next image; every other error is the end of it. */
 typedef why_status why_work_fn(void *ctx, int index, const uint64_t *cells, size_t n_words, why_buf *record);
 
 typedef struct why_worker_options {
@@ -25,10 +26,16 @@ typedef struct why_worker_options {
  * totals count what the coordinator acknowledged as taken from here. Errors: the link's, WHY_ENOMEM. */
 why_status why_worker_run(const why_worker_options *options, why_totals *totals) WHY_MUST_USE;
 
+typedef struct why_relay_options {
+    double beat_every;        /* seconds between two beats to rank 0 */
+    double silence;           /* seconds without any message after which rank 0 is lost */
+    void (*break_off)(void *ctx); /* rank 0 wants the running image no more; may be NULL */
+    void *ctx;
+} why_relay_options;
+
 /* The main thread of a rank without coordinator: carry messages between `queue` (the worker is its end 1) and rank 0,
- * beat every `beat_every` seconds, until the worker said BYE and rank 0 CLOSE. *everyone: rank 0 says that all ranks are
- * there, so that collective calls are safe. WHY_EPEER when rank 0 was silent for `silence` seconds; the worker has then
- * been told to stop. */
-why_status why_relay_run(why_transport *queue, why_transport *world, double beat_every, double silence, bool *everyone) WHY_MUST_USE;
+ * and beat, until the worker said BYE and rank 0 CLOSE. *everyone: rank 0 says that all ranks are there, so that
+ * collective calls are safe. WHY_EPEER when rank 0 was silent for too long; the worker has then been told to stop. */
+why_status why_relay_run(why_transport *queue, why_transport *world, const why_relay_options *options, bool *everyone) WHY_MUST_USE;
 
 #endif

@@ -118,7 +118,7 @@ static void run_worker(void *arg) {
 
 static void run_relay(void *arg) {
     rank *r = arg;
-    r->relayed = why_relay_run(&r->queue[0].base, &r->outer.base, BEAT_EVERY, PATIENCE, &r->everyone);
+    r->relayed = why_relay_run(&r->queue[0].base, &r->outer.base, &(why_relay_options){.beat_every = BEAT_EVERY, .silence = PATIENCE}, &r->everyone);
 }
 
 static bool drain(void *ctx) {
