@@ -7,6 +7,7 @@
     X(launch)           \
     X(compute)          \
     X(rerun)            \
+    X(merge)            \
     X(status)           \
     X(table)            \
     X(copy)             \

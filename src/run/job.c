@@ -273,9 +273,8 @@ static why_status read_maps(why_job *job, void *into, const why_node *v) {
     (void)into;
     int i;
     WHY_TRY(why_want_choice(v, "maps", "none|directory|archive", &i));
-    if (i == 2)
-        return why_at(v, "maps: 'archive' is not built yet; 'directory' writes one .npy per map, 'none' keeps the 14x14 thumbs only");
-    job->maps = i == 1;
+    job->maps = i != 0;
+    job->archive = i == 2;
     return WHY_OK;
 }
 

@@ -157,7 +157,7 @@ struct why_job {
     const char *segments; /* segmentation of the `segments` grid, canonical */
 
     const char *database;
-    bool maps;
+    bool maps, archive; /* archive: maps in SQLite Archives */
     int overlays_first;
     why_palette palette;
     int threads, shard, batch; /* 0 = auto */

@@ -61,6 +61,7 @@ void why_pipeline_destroy(why_pipeline **out) {
     for (int c = 0; p->params && c < p->plan->n_cells; c++) why_params_destroy(&p->params[c]);
     for (int m = 0; p->evaluator && m < p->plan->n_models; m++) why_evaluator_destroy(&p->evaluator[m]);
     why_pool_destroy(&p->pool);
+    why_archive_close(&p->archive);
     free(p->cell);
     free(p->params);
     free(p->first);
@@ -157,6 +158,14 @@ static why_status run_models(why_pipeline *p, const why_picture *picture, why_bu
     return st;
 }
 
+/* A record that says where a map is must not exist before the map does. */
+static why_status close_maps(why_pipeline *p, why_status st) {
+    if (!p->archive) return st;
+    if (!st) return why_archive_commit(p->archive);
+    why_archive_rollback(p->archive);
+    return st;
+}
+
 why_status why_pipeline_image(why_pipeline *p, int index, const uint64_t *cells, size_t n_words, why_buf *out) {
     why_picture picture = {.listed = &p->plan->images[index], .index = index};
     choose_cells(p, cells, n_words);
@@ -172,5 +181,5 @@ why_status why_pipeline_image(why_pipeline *p, int index, const uint64_t *cells,
     }
     why_picture_clear(&picture);
     why_record_finish(out);
-    return st ? st : why_buf_status(out);
+    return close_maps(p, st ? st : why_buf_status(out));
 }

@@ -133,32 +133,49 @@ static why_status make_thumb(const why_explanation *e, uint8_t thumb[THUMB * THU
     return WHY_OK;
 }
 
-/* Hash the .npy bytes, and keep them when the job asks for maps: DIR/<image>/<cell>.npy. */
-static why_status save_map(const why_pipeline *p, const why_explanation *e, const char *name, char sha256[65]) {
+static why_status write_map_file(const why_pipeline *p, const char *name, const uint8_t *bytes, size_t size) {
+    why_buf b = {0};
+    char *path;
+    why_buf_printf(&b, "%s/%s", p->plan->maps_dir, name);
+    WHY_TRY(why_buf_take(&b, &path));
+    why_status st = why_make_dirs_for(path);
+    if (!st) st = why_write_file(path, bytes, size);
+    free(path);
+    return st;
+}
+
+static why_status open_archive(why_pipeline *p) {
+    const char *part = *p->plan->maps_part ? p->plan->maps_part : "maps";
+    why_buf b = {0};
+    char *path;
+    why_buf_printf(&b, "%s/%s.sqlar", p->plan->maps_dir, part);
+    WHY_TRY(why_buf_take(&b, &path));
+    why_status st = why_make_dirs_for(path);
+    if (!st) st = why_archive_open(path, &p->archive);
+    free(path);
+    return st;
+}
+
+static why_status keep_map(why_pipeline *p, const char *name, const uint8_t *bytes, size_t size) {
+    if (!p->plan->maps_dir) return WHY_OK;
+    if (!p->plan->archive) return write_map_file(p, name, bytes, size);
+    if (!p->archive) WHY_TRY(open_archive(p));
+    return why_archive_put(p->archive, name, bytes, size);
+}
+
+/* Hash the .npy bytes, and keep them when the job asks for maps: <image>/<cell>.npy, a file or an archive's entry. */
+static why_status save_map(why_pipeline *p, const why_explanation *e, const char *name, char sha256[65]) {
     const why_shape shape = {.rank = 2, .dim = {e->h, e->w}};
     uint8_t *bytes;
     size_t size;
     WHY_TRY(why_npy_bytes_f32(&shape, e->map, &bytes, &size));
     why_sha256(bytes, size, sha256);
-    why_status st = WHY_OK;
-    if (p->plan->maps_dir) {
-        char *path = NULL;
-        why_buf b = {0};
-        why_buf_printf(&b, "%s/%s", p->plan->maps_dir, name);
-        st = why_buf_take(&b, &path);
-        if (!st) {
-            *strrchr(path, '/') = '\0';
-            st = why_make_dirs(path);
-            path[strlen(path)] = '/';
-        }
-        if (!st) st = why_write_file(path, bytes, size);
-        free(path);
-    }
+    const why_status st = keep_map(p, name, bytes, size);
     free(bytes);
     return st;
 }
 
-static why_status put_done(const why_pipeline *p, const why_picture *picture, int cell, why_buf *out) {
+static why_status put_done(why_pipeline *p, const why_picture *picture, int cell, why_buf *out) {
     const why_explanation *e = why_map_of(p, cell);
     const why_cell_state *s = &p->cell[cell];
     int64_t image_id = picture->listed->id, cell_id = p->plan->cells[cell].id;

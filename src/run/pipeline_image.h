@@ -3,6 +3,7 @@
 #define WHYPIX_RUN_PIPELINE_IMAGE_H
 
 #include "run/pipeline.h"
+#include "store/archive.h"
 #include "store/record.h"
 
 typedef struct why_curve_point {
@@ -38,6 +39,7 @@ struct why_pipeline {
     why_params **params;       /* per cell, with its budget */
     int *first;                /* cells of model m: first[m] .. first[m+1]-1 */
     why_cell_state *cell;
+    why_archive *archive; /* NULL until the first map goes there */
 };
 
 /* The picture as it was read. */

@@ -26,14 +26,19 @@ why_status why_plan_uid(why_arena *arena, why_buf *text, const char **out) {
 }
 
 /* ---------------------------------------------------------------- outputs */
-/* "results/a.db" -> "results/a-maps" */
-static why_status beside(why_plan *p, const char *file, const char *suffix, const char **out) {
+why_status why_output_beside(const char *file, const char *suffix, char **out) {
     const char *slash = strrchr(file, '/'), *dot = strrchr(file, '.');
     size_t stem = dot && dot > (slash ? slash + 1 : file) ? (size_t)(dot - file) : strlen(file);
     why_buf b = {0};
     why_buf_put(&b, file, stem);
     why_buf_text(&b, suffix);
-    return why_plan_text(p->arena, &b, out);
+    return why_buf_take(&b, out);
+}
+
+static why_status beside(why_plan *p, const char *file, const char *suffix, const char **out) {
+    char *heap;
+    WHY_TRY(why_output_beside(file, suffix, &heap));
+    return why_arena_adopt(p->arena, heap, out);
 }
 
 why_status why_plan_set_beside(why_plan *p, const char *file) {
@@ -54,6 +59,7 @@ static why_status set_outputs(why_plan *p, const why_job *job) {
     p->batch = job->batch ? job->batch : DEFAULT_BATCH;
     p->on_bad_image_stop = job->on_bad_image_stop;
     p->maps_dir = job->maps ? "" : NULL;
+    p->archive = job->archive;
     return why_plan_set_database(p, job->database);
 }
 

@@ -91,6 +91,8 @@ typedef struct why_plan {
     /* output and run settings */
     const char *database;     /* paths of outputs are seen from the current folder */
     const char *maps_dir;     /* NULL: maps: none */
+    bool archive;             /* maps go to archives in that folder, one per process: maps_part.sqlar */
+    char maps_part[32];       /* of this process: the run and the rank; "": maps.sqlar */
     const char *overlays_dir; /* made when the first overlay is written */
     int overlays_first;
     why_palette palette;
@@ -107,6 +109,8 @@ why_status why_plan_create(const char *job_file, why_plan **out) WHY_MUST_USE;
 void why_plan_destroy(why_plan **p);
 /* Another database, with its maps and overlays beside it (`run --db`). */
 why_status why_plan_set_database(why_plan *p, const char *database) WHY_MUST_USE;
+/* Where outputs go: "results/a.db" with "-maps" gives "results/a-maps" (owned). */
+why_status why_output_beside(const char *file, const char *suffix, char **out) WHY_MUST_USE;
 /* Maps and overlays beside another file than the database (`run --beside`). */
 why_status why_plan_set_beside(why_plan *p, const char *file) WHY_MUST_USE;
 /* Overrides of one cell: the method's parameters with the cell's budget (owned). */
@@ -132,7 +136,7 @@ struct why_buf;
 /* Put every dictionary in order inside one transaction. The plan's ids become the database's: a grown job keeps its old
  * ones. *job_id is the job's row. */
 why_status why_plan_sync(why_plan *p, struct why_store *s, int64_t *job_id) WHY_MUST_USE;
-/* The plan's ids as bytes, and back, so that rank 0 can tell the others. WHY_EPEER when the bytes are of another plan
+/* The plan's ids (and maps_part) as bytes, and back, so that rank 0 can tell the others. WHY_EPEER when the bytes are of another plan
  * (a rank that sees other files). */
 void why_plan_ids_write(const why_plan *p, struct why_buf *b);
 why_status why_plan_ids_read(why_plan *p, const uint8_t *bytes, size_t n) WHY_MUST_USE;

@@ -122,6 +122,7 @@ static void read_id(void *ctx, int64_t *id) {
 void why_plan_ids_write(const why_plan *p, why_buf *b) {
     why_plan copy = *p; /* write_id changes nothing */
     why_buf_put(b, p->sha, 64);
+    why_buf_put(b, p->maps_part, sizeof p->maps_part);
     each_id(&copy, write_id, b);
 }
 
@@ -129,8 +130,11 @@ why_status why_plan_ids_read(why_plan *p, const uint8_t *bytes, size_t n) {
     if (n < 64 || memcmp(bytes, p->sha, 64) != 0)
         return why_fail(WHY_EPEER, "rank 0 has another plan: its hash is %.12s, ours is %.12s; do all ranks see the same files?",
                         n < 64 ? "cut off" : (const char *)bytes, p->sha);
-    if (n != 64 + 8 * count_ids(p)) return why_fail(WHY_EPEER, "ids of the plan: got %zu bytes, want %zu", n, 64 + 8 * count_ids(p));
-    const uint8_t *at = bytes + 64;
+    const size_t head = 64 + sizeof p->maps_part, want = head + 8 * count_ids(p);
+    if (n != want) return why_fail(WHY_EPEER, "ids of the plan: got %zu bytes, want %zu", n, want);
+    memcpy(p->maps_part, bytes + 64, sizeof p->maps_part);
+    p->maps_part[sizeof p->maps_part - 1] = '\0';
+    const uint8_t *at = bytes + head;
     each_id(p, read_id, &at);
     return WHY_OK;
 }

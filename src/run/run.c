@@ -236,6 +236,7 @@ static why_status start_run_row(run *r, int64_t job_id) {
     why_cpu_model(cpu);
     snprintf(text, sizeof text, "%s %ld %lld.%09ld", host, (long)getpid(), (long long)t.tv_sec, t.tv_nsec);
     why_sha256(text, strlen(text), uid);
+    snprintf(r->plan->maps_part, sizeof r->plan->maps_part, "%.12s", uid);
     char *job_file = realpath(r->job_file, NULL); /* for a re-run from another folder; NULL is no harm */
     const why_run_row row = {.job_file = job_file, .uid = uid, .started = started, .version = WHYPIX_VERSION, .cpu = cpu, .kernel = why_isa_name(why_cpu_isa()),
                              .precision = "fp32", .slurm = getenv("SLURM_JOB_ID"), .job_id = job_id, .ranks = r->report.ranks, .threads = r->report.threads};
@@ -329,6 +330,8 @@ static why_status share_ids(run *r) {
     if (!st) st = why_world_broadcast(r->world, &ids);
     if (!st && why_world_rank(r->world) != 0) st = why_plan_ids_read(r->plan, ids.data, ids.size);
     why_buf_clear(&ids);
+    char *part = r->plan->maps_part; /* the run; from here on the rank, too */
+    snprintf(part + strlen(part), sizeof r->plan->maps_part - strlen(part), "-%04d", why_world_rank(r->world));
     return st;
 }
 

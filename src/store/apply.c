@@ -10,14 +10,13 @@ typedef struct origin {
 } origin;
 
 /* A picture that changes between two runs would silently mix two experiments in one row. */
-static why_status put_image(why_store *s, const why_row *row) {
-    const char *sha = row->u.image.sha256;
+why_status why_put_picture(why_store *s, int64_t image_id, const char *sha, int64_t width, int64_t height) {
     why_bound b;
     bool found;
     WHY_TRY(why_db_use(s, WHY_SQL_GET_IMAGE, &b));
-    why_bind_int(&b, row->u.image.image_id);
+    why_bind_int(&b, image_id);
     WHY_TRY(why_db_row(s, &b, "read an image", &found));
-    if (!found) return why_fail(WHY_ESTORE, "%s: no image has id %lld", s->path, (long long)row->u.image.image_id);
+    if (!found) return why_fail(WHY_ESTORE, "%s: no image has id %lld", s->path, (long long)image_id);
     const char *old = why_db_text(&b, 1);
     const bool fill = !*old && *sha, same = strcmp(old, sha) == 0;
     why_status st = fill || same || !*sha
@@ -27,10 +26,14 @@ static why_status put_image(why_store *s, const why_row *row) {
     if (st || !fill) return st;
     WHY_TRY(why_db_use(s, WHY_SQL_SET_IMAGE, &b));
     why_bind_text(&b, sha);
-    why_bind_int_or_null(&b, row->u.image.width > 0 ? row->u.image.width : -1);
-    why_bind_int_or_null(&b, row->u.image.height > 0 ? row->u.image.height : -1);
-    why_bind_int(&b, row->u.image.image_id);
+    why_bind_int_or_null(&b, width > 0 ? width : -1);
+    why_bind_int_or_null(&b, height > 0 ? height : -1);
+    why_bind_int(&b, image_id);
     return why_db_run(s, &b, "write an image");
+}
+
+static why_status put_image(why_store *s, const why_row *row) {
+    return why_put_picture(s, row->u.image.image_id, row->u.image.sha256, row->u.image.width, row->u.image.height);
 }
 
 static why_status put_prediction(why_store *s, const why_row *row) {

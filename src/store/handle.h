@@ -132,6 +132,12 @@ const char *why_db_text(const why_bound *b, int column); /* "" for NULL; valid u
 /* WHY_ESTORE with a sentence: the path, what was tried, the reason in plain words. */
 why_status why_db_fail(why_store *s, int rc, const char *what);
 
+/* The next range of "3-7,12"; false at the end and at what is none (then **at is not 0). */
+bool why_next_range(const char **at, int64_t *first, int64_t *last);
+
+/* What reading a picture told; "" and 0: nothing. Another hash than before is WHY_ESTORE with both. */
+why_status why_put_picture(why_store *s, int64_t image_id, const char *sha256, int64_t width, int64_t height) WHY_MUST_USE;
+
 /* A re-run's record arrived, none of its rows yet: its explanations come off the list of wanted ones, and those that replace a
  * row keep the old one in `superseded`, out of the tables and the summaries. */
 why_status why_supersede(why_store *s, int64_t run_id, const uint8_t *record, size_t n) WHY_MUST_USE;

@@ -228,6 +228,14 @@ static why_status recount(why_store *s, why_summaries *t) {
     return st;
 }
 
+why_status why_summary_recount(why_store *s) {
+    why_summaries_clear(&s->summaries);
+    WHY_TRY(why_dictionary_load(s));
+    WHY_TRY(recount(s, &s->summaries));
+    for (size_t i = 0; i < s->summaries.n; i++) WHY_TRY(why_summaries_mark(&s->summaries, i));
+    return WHY_OK;
+}
+
 static why_status summary_differs(why_store *s, const why_summary_key *k, int64_t stored, int64_t counted) {
     return why_fail(
         WHY_ESTORE,

@@ -53,6 +53,8 @@ why_status why_summary_add(struct why_store *s, int64_t image_id, int64_t cell_a
 /* Take back one that is about to be deleted. */
 why_status why_summary_remove(struct why_store *s, int64_t image_id, int64_t cell_a, int64_t cell_b, int64_t metric_id,
                               double value) WHY_MUST_USE;
+/* All of them anew from the rows, to be written. */
+why_status why_summary_recount(struct why_store *s) WHY_MUST_USE;
 /* Write what is dirty. It stays marked until why_summary_written(), after the commit. */
 why_status why_summary_flush(struct why_store *s) WHY_MUST_USE;
 void why_summary_written(struct why_store *s);

@@ -36,21 +36,24 @@ static why_status select_image(why_store *s, const char *path) {
     return n ? WHY_OK : why_fail(WHY_EARG, "%s: no image has the path '%s' (paths are as in the image list)", s->path, path);
 }
 
+bool why_next_range(const char **at, int64_t *first, int64_t *last) {
+    char *end;
+    if (**at < '0' || **at > '9') return false;
+    *first = *last = strtoll(*at, &end, 10);
+    if (*end == '-') *last = strtoll(end + 1, &end, 10);
+    if (*end && *end != ',') return false;
+    *at = end + (*end == ',');
+    return true;
+}
+
 /* "3-7,12" -> the cells of images 3 to 7 and 12. */
 static why_status select_ranges(why_store *s, const char *ranges) {
     static const char sql[] =
         "INSERT OR IGNORE INTO temp.wanted SELECT i.id << 16 | c.id FROM image i, cell c WHERE i.id BETWEEN ? AND ?";
-    for (char *at = (char *)ranges; *at; at += *at == ',') {
-        int64_t range[2];
-        char *end;
-        range[0] = range[1] = strtoll(at, &end, 10);
-        if (*end == '-') range[1] = strtoll(end + 1, &end, 10);
-        if (end == at || (*end && *end != ','))
-            return why_fail(WHY_ESTORE, "%s: a shard's images are '%s', wanted are ranges like 3-7,12", s->path, ranges);
-        WHY_TRY(run_sql(s, sql, NULL, range, 2));
-        at = end;
-    }
-    return WHY_OK;
+    const char *at = ranges;
+    int64_t range[2];
+    while (why_next_range(&at, &range[0], &range[1])) WHY_TRY(run_sql(s, sql, NULL, range, 2));
+    return *at ? why_fail(WHY_ESTORE, "%s: a shard's images are '%s', wanted are ranges like 3-7,12", s->path, ranges) : WHY_OK;
 }
 
 static why_status select_shard(why_store *s, int64_t shard) {
@@ -84,9 +87,11 @@ static why_status keep_method(why_store *s, const char *method) {
 }
 
 static why_status fill_list(why_store *s, const why_selection *which) {
+    static const char failed[] = "INSERT INTO temp.wanted SELECT id FROM explanation WHERE status = 'failed'";
+    static const char missing[] = "INSERT INTO temp.wanted SELECT image_id << 16 | cell_id FROM todo";
     switch (which->kind) {
-    case WHY_SELECT_FAILED: WHY_TRY(run_sql(s, "INSERT INTO temp.wanted SELECT id FROM explanation WHERE status = 'failed'", NULL, NULL, 0)); break;
-    case WHY_SELECT_MISSING: WHY_TRY(run_sql(s, "INSERT INTO temp.wanted SELECT image_id << 16 | cell_id FROM todo", NULL, NULL, 0)); break;
+    case WHY_SELECT_FAILED: WHY_TRY(run_sql(s, failed, NULL, NULL, 0)); break;
+    case WHY_SELECT_MISSING: WHY_TRY(run_sql(s, missing, NULL, NULL, 0)); break;
     case WHY_SELECT_IMAGE: WHY_TRY(select_image(s, which->image)); break;
     case WHY_SELECT_SHARD: WHY_TRY(select_shard(s, which->shard)); break;
     }

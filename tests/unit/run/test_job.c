@@ -104,7 +104,7 @@ static const struct {
     {"scores: [pearson]", "'pearson' belongs under agreement: metrics"},
     {"fills: [mean, mean]", "fills: 'mean' is given twice"},
     {"fills: [mena]", "fill 'mena' is unknown; did you mean 'mean'"},
-    {"output: {maps: archive}", "maps: 'archive' is not built yet"},
+    {"output: {maps: zip}", "maps: got 'zip'"},
     {"output: {overlays: {palette: viridis}}", "overlays: 'first' is missing"},
     {"output: {overlays: {first: 1, palette: virids}}", "job.yaml:2:40"},
     {"run: {precision: split}", "precision: 'split' is not built yet; use fp32"},
