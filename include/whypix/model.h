@@ -69,6 +69,7 @@ typedef struct why_session_options {
     int n_keep;
     const char *const *grad_to; /* names whose gradients backward() leaves; "input" allowed */
     int n_grad_to;
+    const char *resume; /* NULL, or the name of a tensor that why_session_resume may replace; not together with grad_to */
 } why_session_options;
 
 /* Memory is planned and taken here; forward and backward allocate nothing. With grad_to, every activation that the
@@ -81,6 +82,12 @@ int64_t why_session_bytes(const why_session *s); /* planned memory, weights apar
  * in the batch or on the number of threads. */
 why_status why_session_forward(why_session *s, const float *x, int n) WHY_MUST_USE;
 
+/* Put other values (n x its shape, n of the last forward) in place of the tensor that the session may resume from, and run
+ * again only what depends on it; all else stays as the last forward left it. May be repeated. */
+why_status why_session_resume(why_session *s, const float *values) WHY_MUST_USE;
+/* The tensor that why_session_resume replaces: what forward computed, or the last replacement. A view. */
+why_tensor_view why_session_resumed(const why_session *s);
+
 /* n x outputs, before any final Softmax or Sigmoid. A view, valid until the next forward. */
 const float *why_session_logits(const why_session *s);
 
@@ -88,7 +95,11 @@ const float *why_session_logits(const why_session *s);
 why_tensor_view why_session_kept(const why_session *s, int i);
 
 /* How operators pass gradients back. The rule is looked up per operator in its table line; PLAIN is the derivative. */
-typedef enum why_rule { WHY_RULE_PLAIN, WHY_RULE_COUNT } why_rule;
+typedef enum why_rule {
+    WHY_RULE_PLAIN,
+    WHY_RULE_GUIDED, /* guided backpropagation (Springenberg 2015): Relu also drops negative gradients; other operators as PLAIN */
+    WHY_RULE_COUNT
+} why_rule;
 
 /* d(sum of seed * logits)/d(name) for every name of grad_to, after a forward; seed = n x outputs. */
 why_status why_session_backward(why_session *s, const float *seed, why_rule rule) WHY_MUST_USE;

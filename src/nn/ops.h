@@ -56,7 +56,7 @@ typedef struct why_op {
     int (*pieces)(const why_node *n);      /* NULL: 1 */
     why_piece_fn *forward;
     int (*back_pieces)(const why_node *n); /* NULL: 1 */
-    why_piece_fn *backward[WHY_RULE_COUNT];
+    why_piece_fn *backward[WHY_RULE_COUNT]; /* a rule that is NULL: as WHY_RULE_PLAIN */
     size_t (*scratch)(const why_node *n);  /* NULL: 0 */
     /* The clamp that this operator is, for fusing it behind another one; NULL or false: it is none. */
     bool (*as_clamp)(const why_node *n, why_clamp *out);

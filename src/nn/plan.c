@@ -149,6 +149,26 @@ static void live_forward(struct planner *k) {
         if (slot(k, v)->kept) touch(&k->value[root(k, v)], FOREVER);
 }
 
+/* A resumed session runs the steps behind one value again, from that value and from what they read besides. */
+static why_status live_resumed(struct planner *k, int from) {
+    bool *depends = take(k, (size_t)k->n, sizeof *depends);
+    if (!depends) return WHY_ENOMEM;
+    depends[from] = true;
+    touch(&k->value[root(k, from)], FOREVER);
+    for (size_t i = 0; i < k->g->n_nodes; i++) {
+        const why_node *n = &k->g->nodes[i];
+        for (int j = 0; n->live && j < n->n_in; j++) depends[n->out] = depends[n->out] || depends[n->in[j]];
+    }
+    for (int i = 0; i < k->p->n_steps; i++) {
+        why_step *s = &k->p->steps[i];
+        const why_node *n = &k->g->nodes[s->node];
+        s->resumes = depends[n->out] && n->out != from;
+        for (int j = 0; s->resumes && j < n->n_in; j++)
+            if (!depends[n->in[j]]) touch(&k->value[root(k, n->in[j])], FOREVER);
+    }
+    return WHY_OK;
+}
+
 static void live_backward(struct planner *k) {
     int begin = k->p->n_steps + 1;
     if (slot(k, k->g->logits)->wants_gradient) touch(&k->grad[root(k, k->g->logits)], begin);
@@ -215,7 +235,7 @@ static why_status place(struct planner *k) {
 }
 
 /* ---------------------------------------------------------------- all of it */
-static why_status plan(struct planner *k, const int *keep, int n_keep, const int *grad, int n_grad) {
+static why_status plan(struct planner *k, const why_session_wish *w) {
     why_session_plan *p = k->p;
     size_t n = (size_t)k->n;
     p->slots = take(k, n, sizeof *p->slots);
@@ -225,25 +245,26 @@ static why_status plan(struct planner *k, const int *keep, int n_keep, const int
     k->seeded = take(k, n, sizeof *k->seeded);
     if (!p->slots || !k->consumer || !k->value || !k->grad || !k->seeded) return WHY_ENOMEM;
     find_roots(k);
-    for (int i = 0; i < n_keep; i++) slot(k, keep[i])->kept = true;
-    for (int i = 0; i < n_grad; i++) slot(k, grad[i])->target = true;
+    for (int i = 0; i < w->n_keep; i++) slot(k, w->keep[i])->kept = true;
+    for (int i = 0; i < w->n_grad; i++) slot(k, w->grad[i])->target = true;
+    if (w->resume != WHY_ABSENT) slot(k, w->resume)->kept = true;
     find_gradient_path(k);
     WHY_TRY(list_steps(k));
     WHY_TRY(list_back_steps(k));
     WHY_TRY(set_sizes(k));
     live_forward(k);
     live_backward(k);
+    if (w->resume != WHY_ABSENT) WHY_TRY(live_resumed(k, w->resume));
     return place(k);
 }
 
-why_status why_session_plan_create(const why_model *m, int max_batch, const int *keep, int n_keep, const int *grad, int n_grad,
-                                   why_session_plan **out) {
+why_status why_session_plan_create(const why_model *m, const why_session_wish *wish, why_session_plan **out) {
     *out = NULL;
     struct planner k = {.m = m, .g = &m->graph, .n = (int)m->graph.n_values};
     WHY_TRY(why_alloc(1, sizeof *k.p, "plan of a session", &k.p));
-    k.p->max_batch = max_batch;
+    k.p->max_batch = wish->max_batch;
     why_status st = why_arena_create(1 << 16, &k.p->arena);
-    if (!st) st = plan(&k, keep, n_keep, grad, n_grad);
+    if (!st) st = plan(&k, wish);
     if (st) why_session_plan_destroy(&k.p);
     *out = k.p;
     return st;

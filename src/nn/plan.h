@@ -9,6 +9,7 @@ typedef struct why_step {
     int node, out;   /* `out` is the clamp's output when one is fused behind */
     why_clamp clamp;
     int pieces;
+    bool resumes;    /* depends on the value that the session may resume from */
 } why_step;
 
 typedef struct why_back_step {
@@ -37,8 +38,15 @@ typedef struct why_session_plan {
     why_arena *arena;
 } why_session_plan;
 
-why_status why_session_plan_create(const why_model *m, int max_batch, const int *keep, int n_keep, const int *grad, int n_grad,
-                                   why_session_plan **out) WHY_MUST_USE;
+/* What a session is for, in values of the graph. */
+typedef struct why_session_wish {
+    int max_batch;
+    const int *keep, *grad;
+    int n_keep, n_grad;
+    int resume; /* WHY_ABSENT: none */
+} why_session_wish;
+
+why_status why_session_plan_create(const why_model *m, const why_session_wish *wish, why_session_plan **out) WHY_MUST_USE;
 void why_session_plan_destroy(why_session_plan **p);
 
 #endif

@@ -11,6 +11,7 @@ struct why_session {
     why_session_plan *plan;
     const why_kernels *kernels;
     int *keep, n_keep, *grad, n_grad; /* values */
+    int resume;                       /* value that may be replaced; WHY_ABSENT: none */
     float *memory, *scratch;
     const float **in;                 /* of the step that runs */
     float **grad_in;
@@ -29,9 +30,13 @@ static why_status resolve_all(const why_model *m, const char *const *names, int 
 
 static why_status fill(why_session *s, const why_session_options *o) {
     if (o->max_batch < 1) return why_fail(WHY_EARG, "max_batch: got %d, want 1 or more", o->max_batch);
+    if (o->resume && o->n_grad_to) return why_fail(WHY_EARG, "a session either resumes or runs backward");
     WHY_TRY(resolve_all(s->model, o->keep, o->n_keep, &s->keep));
     WHY_TRY(resolve_all(s->model, o->grad_to, o->n_grad_to, &s->grad));
-    WHY_TRY(why_session_plan_create(s->model, o->max_batch, s->keep, s->n_keep, s->grad, s->n_grad, &s->plan));
+    if (o->resume) WHY_TRY(why_model_value(s->model, o->resume, &s->resume));
+    const why_session_wish wish = {.max_batch = o->max_batch, .keep = s->keep, .n_keep = s->n_keep, .grad = s->grad, .n_grad = s->n_grad,
+                                   .resume = s->resume};
+    WHY_TRY(why_session_plan_create(s->model, &wish, &s->plan));
     const why_session_plan *p = s->plan;
     WHY_TRY(why_alloc((size_t)p->floats, sizeof *s->memory, "activations", &s->memory));
     WHY_TRY(why_alloc(p->scratch * (size_t)why_pool_threads(s->pool), sizeof *s->scratch, "scratch of convolutions", &s->scratch));
@@ -43,7 +48,8 @@ why_status why_session_create(const why_model *m, const why_session_options *o, 
     why_session *s;
     *out = NULL;
     WHY_TRY(why_alloc(1, sizeof *s, "session", &s));
-    *s = (why_session){.model = m, .pool = o->pool, .kernels = why_kernels_of_cpu(), .n_keep = o->n_keep, .n_grad = o->n_grad_to};
+    *s = (why_session){.model = m, .pool = o->pool, .kernels = why_kernels_of_cpu(), .n_keep = o->n_keep, .n_grad = o->n_grad_to,
+                       .resume = WHY_ABSENT};
     why_status st = fill(s, o);
     if (st) why_session_destroy(&s);
     *out = s;
@@ -104,17 +110,27 @@ static why_call call_of(why_session *s, const why_node *node, int out) {
 }
 
 /* ---------------------------------------------------------------- forward */
+static void forward_step(why_session *s, const why_step *step) {
+    why_call c = call_of(s, &s->model->graph.nodes[step->node], step->out);
+    c.clamp = step->clamp;
+    run(s, &c, c.node->op->forward, step->pieces);
+}
+
 why_status why_session_forward(why_session *s, const float *x, int n) {
     const why_graph *g = &s->model->graph;
     if (n < 1 || n > s->plan->max_batch) return why_fail(WHY_EARG, "batch: got %d images, want 1 to %d", n, s->plan->max_batch);
     s->n = n;
     memcpy(value(s, g->input), x, (size_t)(n * count(s, g->input)) * sizeof *x);
-    for (int i = 0; i < s->plan->n_steps; i++) {
-        const why_step *step = &s->plan->steps[i];
-        why_call c = call_of(s, &g->nodes[step->node], step->out);
-        c.clamp = step->clamp;
-        run(s, &c, c.node->op->forward, step->pieces);
-    }
+    for (int i = 0; i < s->plan->n_steps; i++) forward_step(s, &s->plan->steps[i]);
+    return WHY_OK;
+}
+
+why_status why_session_resume(why_session *s, const float *values) {
+    if (s->resume == WHY_ABSENT) return why_fail(WHY_EARG, "resume: the session was made without a tensor to resume from");
+    if (s->n == 0) return why_fail(WHY_EARG, "resume: there was no forward yet");
+    memcpy(value(s, s->resume), values, (size_t)(s->n * count(s, s->resume)) * sizeof *values);
+    for (int i = 0; i < s->plan->n_steps; i++)
+        if (s->plan->steps[i].resumes) forward_step(s, &s->plan->steps[i]);
     return WHY_OK;
 }
 
@@ -127,20 +143,22 @@ static why_tensor_view view(const why_session *s, int v, const float *data) {
     return t;
 }
 
+why_tensor_view why_session_resumed(const why_session *s) { return view(s, s->resume, value(s, s->resume)); }
 why_tensor_view why_session_kept(const why_session *s, int i) { return view(s, s->keep[i], value(s, s->keep[i])); }
 
 /* ---------------------------------------------------------------- backward */
 static why_status back_step(why_session *s, const why_back_step *step, why_rule rule) {
     const why_node *n = &s->model->graph.nodes[step->node];
     why_call c = call_of(s, n, n->out);
-    if (!n->op->backward[rule]) return why_fail(WHY_EUNSUPPORTED, "%s '%s' has no rule %d for gradients", n->op->name, n->name, (int)rule);
+    why_piece_fn *backward = n->op->backward[rule] ? n->op->backward[rule] : n->op->backward[WHY_RULE_PLAIN];
+    if (!backward) return why_fail(WHY_EUNSUPPORTED, "%s '%s' has no gradient", n->op->name, n->name);
     for (int i = 0; i < n->n_in; i++) {
         s->grad_in[i] = s->plan->slots[n->in[i]].wants_gradient ? gradient(s, n->in[i]) : NULL;
         if (step->first[i]) memset(s->grad_in[i], 0, (size_t)(s->n * n->size_in[i]) * sizeof(float));
     }
     c.grad_in = s->grad_in;
     c.grad_out = gradient(s, n->out);
-    run(s, &c, n->op->backward[rule], step->pieces);
+    run(s, &c, backward, step->pieces);
     return WHY_OK;
 }
 

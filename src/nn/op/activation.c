@@ -90,15 +90,19 @@ FORWARD(tanh_forward, tanhf(x))
 
 /* At the bounds themselves the derivative is 0, as PyTorch has it for ReLU and ReLU6. */
 BACKWARD(clamp_backward, r->out, v > a.lo && v < a.hi ? 1.0f : 0.0f)
+/* Springenberg 2015, Section 3.4: what is negative on the way forward or on the way back stops here. Only at Relu, as captum
+ * has it: its hooks sit on torch.nn.ReLU, so clips (ReLU6) and leaky ones keep their derivative. */
+BACKWARD(guided_backward, r->out, v > 0 && r->grad_out[i] > 0 ? 1.0f : 0.0f)
 BACKWARD(leaky_backward, r->in[0], v > 0 ? 1.0f : a.slope)
 BACKWARD(sigmoid_backward, r->out, v *(1 - v))
 BACKWARD(tanh_backward, r->out, 1 - v * v)
 
-#define SHARED(forward_fn, backward_fn, needs) \
-    .flags = needs, .pieces = pieces, .forward = forward_fn, .back_pieces = pieces, .backward = {backward_fn}
+#define SHARED(forward_fn, needs, ...) \
+    .flags = needs, .pieces = pieces, .forward = forward_fn, .back_pieces = pieces, .backward = {__VA_ARGS__}
 
-const why_op why_op_relu = {.name = "Relu", .build = build_plain, .as_clamp = as_clamp, SHARED(clamp_forward, clamp_backward, WHY_NEEDS_OUTPUT)};
-const why_op why_op_clip = {.name = "Clip", .build = build_clip, .as_clamp = as_clamp, SHARED(clamp_forward, clamp_backward, WHY_NEEDS_OUTPUT)};
-const why_op why_op_leaky_relu = {.name = "LeakyRelu", .build = build_plain, SHARED(leaky_forward, leaky_backward, WHY_NEEDS_INPUT)};
-const why_op why_op_sigmoid = {.name = "Sigmoid", .build = build_plain, SHARED(sigmoid_forward, sigmoid_backward, WHY_NEEDS_OUTPUT)};
-const why_op why_op_tanh = {.name = "Tanh", .build = build_plain, SHARED(tanh_forward, tanh_backward, WHY_NEEDS_OUTPUT)};
+const why_op why_op_relu = {.name = "Relu", .build = build_plain, .as_clamp = as_clamp,
+                            SHARED(clamp_forward, WHY_NEEDS_OUTPUT, clamp_backward, guided_backward)};
+const why_op why_op_clip = {.name = "Clip", .build = build_clip, .as_clamp = as_clamp, SHARED(clamp_forward, WHY_NEEDS_OUTPUT, clamp_backward)};
+const why_op why_op_leaky_relu = {.name = "LeakyRelu", .build = build_plain, SHARED(leaky_forward, WHY_NEEDS_INPUT, leaky_backward)};
+const why_op why_op_sigmoid = {.name = "Sigmoid", .build = build_plain, SHARED(sigmoid_forward, WHY_NEEDS_OUTPUT, sigmoid_backward)};
+const why_op why_op_tanh = {.name = "Tanh", .build = build_plain, SHARED(tanh_forward, WHY_NEEDS_OUTPUT, tanh_backward)};

@@ -156,6 +156,64 @@ static void gradients_stop_at_the_deepest_name(void **state) {
     why_model_destroy(&m);
 }
 
+/* From a tensor that everything passes through, another picture's values give that picture's logits, to the bit; from one
+ * that is bypassed (sum: the concatenation reads r1 too), the bypass stays as it was. */
+static void resume_runs_what_depends(void **state) {
+    (void)state;
+    struct onnx o;
+    static float x[2 * SIZE], values[16 * 37 * 29];
+    write_network(&o);
+    why_model *m = onnx_load(&o, "prob");
+    fill_values(x, 2 * SIZE, 2);
+    const char *const names[] = {"r1", "sum", "d", "r4", "gap"};
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        float own[OUTPUTS], others[OUTPUTS];
+        why_session *s;
+        OK(why_session_create(m, &(why_session_options){.max_batch = 1, .resume = names[k]}, &s));
+        OK(why_session_forward(s, x + SIZE, 1));
+        memcpy(others, why_session_logits(s), sizeof others);
+        why_tensor_view v = why_session_resumed(s);
+        memcpy(values, v.data, (size_t)why_shape_count(&v.shape) * sizeof *values);
+        OK(why_session_forward(s, x, 1));
+        memcpy(own, why_session_logits(s), sizeof own);
+        OK(why_session_resume(s, why_session_resumed(s).data));
+        assert_memory_equal(why_session_logits(s), own, sizeof own);
+        for (int again = 0; again < 2; again++) OK(why_session_resume(s, values));
+        assert_memory_equal(why_session_resumed(s).data, values, sizeof own);
+        assert_memory_not_equal(why_session_logits(s), own, sizeof own);
+        if (strcmp(names[k], "sum") != 0) assert_memory_equal(why_session_logits(s), others, sizeof others);
+        else assert_memory_not_equal(why_session_logits(s), others, sizeof others);
+        why_session_destroy(&s);
+    }
+    why_model_destroy(&m);
+}
+
+/* Guided: what is negative on the way back stops at a Relu, and only there. */
+static void guided_rule(void **state) {
+    (void)state;
+    const float x[4] = {-1, 2, 3, -4}, seed[4] = {1, -1, 2, -2}, relu[4] = {0, 0, 2, 0}, clip[4] = {0, -1, 2, 0};
+    const char *const to[] = {"input"};
+    for (int i = 0; i < 2; i++) {
+        struct onnx o;
+        onnx_begin(&o, 13, 1, 2, 2);
+        const float zero = 0;
+        onnx_floats(&o, "zero", &zero, 0);
+        if (i) onnx_node(&o, "Clip", "x,zero", "r");
+        else onnx_node(&o, "Relu", "x", "r");
+        onnx_node(&o, "Flatten", "r", "y");
+        why_model *m = onnx_load(&o, "y");
+        why_session *s;
+        OK(why_session_create(m, &(why_session_options){.max_batch = 1, .grad_to = to, .n_grad_to = 1}, &s));
+        OK(why_session_forward(s, x, 1));
+        OK(why_session_backward(s, seed, WHY_RULE_GUIDED));
+        assert_memory_equal(why_session_gradient(s, 0).data, i ? clip : relu, sizeof clip);
+        OK(why_session_backward(s, seed, WHY_RULE_PLAIN));
+        assert_memory_equal(why_session_gradient(s, 0).data, clip, sizeof clip);
+        why_session_destroy(&s);
+        why_model_destroy(&m);
+    }
+}
+
 static void requests_are_checked(void **state) {
     (void)state;
     struct onnx o;
@@ -179,9 +237,19 @@ static void requests_are_checked(void **state) {
     assert_non_null(strstr(why_error_text(), "grad_to"));
     why_session_destroy(&s);
     const char *const to[] = {"input"};
-    OK(why_session_create(m, &(why_session_options){.max_batch = 1, .grad_to = to, .n_grad_to = 1}, &s));
+    why_session_options o2 = {.max_batch = 1, .grad_to = to, .n_grad_to = 1};
+    OK(why_session_create(m, &o2, &s));
     OK(why_session_forward(s, x, 1));
     assert_int_equal(why_session_backward(s, seed, WHY_RULE_COUNT), WHY_EARG);
+    assert_int_equal(why_session_resume(s, x), WHY_EARG);
+    assert_non_null(strstr(why_error_text(), "without a tensor to resume from"));
+    why_session_destroy(&s);
+    o2.resume = "c4";
+    assert_int_equal(why_session_create(m, &o2, &s), WHY_EARG);
+    o2 = (why_session_options){.max_batch = 1, .resume = "c4"};
+    OK(why_session_create(m, &o2, &s));
+    assert_int_equal(why_session_resume(s, x), WHY_EARG);
+    assert_non_null(strstr(why_error_text(), "no forward yet"));
     why_session_destroy(&s);
     why_session_destroy(&s); /* destroying nothing is allowed */
     why_model_destroy(&m);
@@ -305,6 +373,8 @@ int main(void) {
         cmocka_unit_test(batch_and_threads_change_no_bit),
         cmocka_unit_test(keeping_changes_nothing),
         cmocka_unit_test(gradients_stop_at_the_deepest_name),
+        cmocka_unit_test(resume_runs_what_depends),
+        cmocka_unit_test(guided_rule),
         cmocka_unit_test(requests_are_checked),
         cmocka_unit_test(layers_and_names),
         cmocka_unit_test(folded_names_resolve),
