@@ -38,6 +38,7 @@ static why_status put_image(why_store *s, const why_row *row) {
 
 static why_status put_prediction(why_store *s, const why_row *row) {
     why_bound b;
+    s->asked.image_id = 0;
     WHY_TRY(why_db_use(s, WHY_SQL_PUT_PREDICTION, &b));
     why_bind_int(&b, row->u.prediction.image_id);
     why_bind_int(&b, row->u.prediction.model_id);

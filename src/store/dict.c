@@ -322,16 +322,23 @@ why_status why_metric_range_of(why_store *s, int64_t metric_id, const why_metric
     return *out ? WHY_OK : why_fail(WHY_ESTORE, "%s: no metric has id %lld", s->path, (long long)metric_id);
 }
 
+/* Every score and pair of an image asks the same: it is looked up once. */
 why_status why_image_correct(why_store *s, int64_t image_id, int64_t model_id, bool *known, bool *correct) {
     why_bound b;
     bool row;
-    *known = *correct = false;
-    WHY_TRY(why_db_use(s, WHY_SQL_GET_CORRECT, &b));
-    why_bind_int(&b, image_id);
-    why_bind_int(&b, model_id);
-    WHY_TRY(why_db_row(s, &b, "read a prediction", &row));
-    *known = row && sqlite3_column_type(b.q, 0) != SQLITE_NULL;
-    *correct = *known && sqlite3_column_int(b.q, 0) != 0;
-    why_db_reset(&b);
+    if (s->asked.image_id != image_id || s->asked.model_id != model_id) {
+        s->asked.image_id = 0;
+        WHY_TRY(why_db_use(s, WHY_SQL_GET_CORRECT, &b));
+        why_bind_int(&b, image_id);
+        why_bind_int(&b, model_id);
+        WHY_TRY(why_db_row(s, &b, "read a prediction", &row));
+        s->asked.known = row && sqlite3_column_type(b.q, 0) != SQLITE_NULL;
+        s->asked.correct = s->asked.known && sqlite3_column_int(b.q, 0) != 0;
+        why_db_reset(&b);
+        s->asked.image_id = image_id;
+        s->asked.model_id = model_id;
+    }
+    *known = s->asked.known;
+    *correct = s->asked.correct;
     return WHY_OK;
 }

@@ -104,6 +104,7 @@ struct why_store {
     why_metric_range *ranges;
     size_t n_ranges, ranges_capacity;
     why_summaries summaries;
+    struct { int64_t image_id, model_id; bool known, correct; } asked; /* why_image_correct's last answer; image_id 0: void */
 };
 
 /* A statement being bound: parameters go in order, the first error sticks and is reported by why_db_run or why_db_row. */

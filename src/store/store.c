@@ -155,6 +155,7 @@ why_status why_store_begin(why_store *s) {
     WHY_TRY(why_db_use(s, WHY_SQL_BEGIN, &b));
     WHY_TRY(why_db_run(s, &b, "start a transaction"));
     s->in_transaction = true;
+    s->asked.image_id = 0; /* another connection may have written */
     why_status st = check_data_version(s);
     if (st) why_store_rollback(s);
     return st;
@@ -186,5 +187,6 @@ why_status why_store_commit(why_store *s) {
 void why_store_rollback(why_store *s) {
     sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL); /* fails only when SQLite has rolled back by itself */
     s->in_transaction = s->spoilt = s->dictionary_known = false;
+    s->asked.image_id = 0;
     why_summaries_clear(&s->summaries);
 }

@@ -264,6 +264,7 @@ static why_status free_image(why_store *s, const why_row *row) {
     why_bind_int(&b, row->u.image.image_id);
     why_bind_text(&b, row->u.image.sha256);
     WHY_TRY(why_db_run(s, &b, "write an image"));
+    s->asked.image_id = 0;
     return sqlite3_changes(s->db) ? run_for(s, WHY_SQL_DROP_PREDICTIONS, row->u.image.image_id) : WHY_OK;
 }
 
