@@ -205,3 +205,47 @@ lab_stop() {
     [ "$lab_kind" = loopback ] || ip link del "$lab_bridge" 2>/dev/null
     for p in $(lab_strays); do kill -KILL "$p" 2>/dev/null; done
 }
+
+# ---------------------------------------------------------------- jobs
+# The state of a job. A requeued one would not start for two minutes; it is told to start now, but not before slurmd can
+# tell its new credential from the one just revoked, whose times are whole seconds.
+lab_state() { # JOB
+    timeout 10 scontrol show job "$1" 2>/dev/null | sed -n 's/^ *JobState=\([A-Z_]*\) Reason=\([^ ]*\).*/\1 \2/p' | while read -r state why; do
+        if [ "$state $why" = "PENDING BeginTime" ]; then
+            sleep 2
+            timeout 10 scontrol update jobid="$1" StartTime=now
+        fi
+        echo "$state"
+    done
+}
+lab_field() { timeout 10 scontrol show job "$1" | grep -o "\b$2=[^ ]*" | head -1 | cut -d= -f2; } # JOB FIELD
+
+lab_until() { # JOB SECONDS STATE...: wait for one of the states
+    id=$1 seconds=$2 left=$(($2 * 5))
+    shift 2
+    while [ $left -gt 0 ]; do
+        state=$(lab_state "$id")
+        case " $* " in *" $state "*) return 0 ;; esac
+        left=$((left - 1))
+        sleep 0.2
+    done
+    squeue >&2
+    tail -n 5 "$lab"/log/*.log >&2
+    fail "job $id is $state after $seconds seconds, want $*"
+}
+
+lab_over() { lab_until "$1" "$2" COMPLETED FAILED TIMEOUT CANCELLED NODE_FAIL OUT_OF_MEMORY; } # JOB SECONDS
+
+# Nothing of a job that is over may run on: neither here nor on a host that has come back.
+lab_quiet() {
+    for _ in $(seq 50); do
+        left=$(pgrep -f "^$WHYPIX (run|launch)|^mpirun|^orted" | while read -r p; do
+            grep -qzF "SLURM_CONF=$lab/" "/proc/$p/environ" 2>/dev/null && echo "$p"; done)
+        [ -z "$left" ] && return
+        sleep 0.2
+    done
+    fail "still running: $(ps -o pid,args -p "$(echo $left | tr ' ' ,)")"
+}
+
+now() { date +%s.%N; }
+since() { awk "BEGIN { printf \"%.1f\", $(now) - $1 }"; }
