@@ -27,6 +27,7 @@ typedef struct worker {
     worker_state state;
     bool hungry;          /* stands in the queue for work */
     bool retired;         /* said that it can compute no more */
+    bool dead;            /* seen to be: it never comes back */
     bool stuck;           /* lost because an image never ended: only a result proves the contrary */
     int oldest, youngest; /* its open shards, in the order sent */
     int open;             /* images of them that are open */
@@ -280,6 +281,7 @@ static why_status lose(why_coordinator *c, int index, const char *text) {
 /* ---------------------------------------------------------------- events */
 static why_status come_alive(why_coordinator *c, int index) {
     worker *w = &c->workers[index];
+    if (w->dead) return WHY_OK;
     if (c->stopping || w->retired) {
         enter(c, w, STOPPING);
         w->progress = c->now;
@@ -561,6 +563,7 @@ why_status why_coordinator_handle(why_coordinator *c, const why_event *e) {
     case WHY_EVENT_ERROR: return on_error(c, e);
     case WHY_EVENT_CRASH: return on_crash(c, e);
     case WHY_EVENT_LOST: return on_lost(c, e);
+    case WHY_EVENT_DEATH: c->workers[e->worker].dead = true; return on_lost(c, e);
     case WHY_EVENT_BYE: return on_bye(c, e);
     default: return WHY_OK;
     }

@@ -46,7 +46,8 @@ typedef enum why_event_type {
     WHY_EVENT_BEAT,           /* worker is alive */
     WHY_EVENT_ERROR,          /* worker, image (or -1), text: it can compute no more */
     WHY_EVENT_CRASH,          /* worker, image, text: the image killed the process that computed it; the worker goes on */
-    WHY_EVENT_LOST,           /* worker, text: known to be gone */
+    WHY_EVENT_LOST,           /* worker, text: it cannot be reached */
+    WHY_EVENT_DEATH,          /* worker, text: seen to be dead. Messages of it may still come, but no longer prove life */
     WHY_EVENT_BYE,            /* worker left, as it was told to */
     WHY_EVENT_DRAIN,          /* end early: finish running images, begin no others */
     WHY_EVENT_TICK            /* time passes; all dispatching, committing and ending happens here */

@@ -302,7 +302,7 @@ static why_status feel_pulses(desk *d) {
         if (!is_dead(p)) continue;
         char text[48];
         snprintf(text, sizeof text, "died (process %lld)", (long long)p->pid);
-        WHY_TRY(happen(d, (why_event){.type = WHY_EVENT_LOST, .worker = w, .text = text}));
+        WHY_TRY(happen(d, (why_event){.type = WHY_EVENT_DEATH, .worker = w, .text = text}));
     }
     return WHY_OK;
 }

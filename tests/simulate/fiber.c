@@ -105,6 +105,10 @@ void fiber_wake(fibers *f, int which) {
     if (x->wakeable && x->wake > f->now) x->wake = f->now;
 }
 
+void fiber_interrupt(fibers *f, int which) {
+    if (f->all[which].wake > f->now) f->all[which].wake = f->now;
+}
+
 void fibers_unwind(fibers *f, const process *home) {
     for (int i = 0; i < f->n; i++)
         if (f->all[i].home == home && i != f->current)

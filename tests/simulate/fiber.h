@@ -34,6 +34,7 @@ int fiber_current(const fibers *f);
 /* From within a fiber: rest until `until`, or until fiber_wake when `wakeable`. */
 void fiber_rest(fibers *f, double until, bool wakeable);
 void fiber_wake(fibers *f, int which);
+void fiber_interrupt(fibers *f, int which); /* ends any rest */
 /* Let all fibers of a killed process unwind: their calls fail from now on. */
 void fibers_unwind(fibers *f, const process *home);
 

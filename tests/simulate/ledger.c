@@ -134,6 +134,8 @@ void __wrap_why_store_rollback(why_store *s) {
     if (the_world->db.real) __real_why_store_rollback(s);
 }
 
+static bool is_reason(const char *text) { return strncmp(text, "cost ", 5) == 0 || strncmp(text, "killed its worker ", 18) == 0; }
+
 /* Whatever reached the database must be the one right record of its image, or the failure that the desk writes. */
 static fate judge_record(world *w, const uint8_t *record, size_t n, int *image) {
     size_t at = 0;
@@ -144,7 +146,7 @@ static fate judge_record(world *w, const uint8_t *record, size_t n, int *image) 
     EXPECT(w, *image >= 0 && *image < w->n_images, "a record of image %d is stored", *image + 1);
     const why_buf *want = &w->records[*image];
     if (want->size == n && memcmp(want->data, record, n) == 0) return DONE;
-    EXPECT(w, row.type == WHY_ROW_FAILURE && strncmp(row.u.failure.reason, "cost ", 5) == 0, "image %d: a wrong record is stored", *image + 1);
+    EXPECT(w, row.type == WHY_ROW_FAILURE && is_reason(row.u.failure.reason), "image %d: a wrong record is stored", *image + 1);
     return GIVEN_UP;
 }
 

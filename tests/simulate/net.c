@@ -1,5 +1,6 @@
 #include "world.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,7 +203,25 @@ void kill_process(world *w, int index, const char *how) {
     w->ranks[index].p.frozen_until = 0; /* so that its fibers can unwind */
 }
 
-/* ---------------------------------------------------------------- the product's clock */
+/* ---------------------------------------------------------------- the product's system calls */
+int __wrap_getpid(void);
+int __wrap_kill(int pid, int signal);
+
+enum { FIRST_PID = 1000 };
+
+int __wrap_getpid(void) {
+    for (int i = 0; i < the_world->n_ranks; i++)
+        if (the_world->ranks[i].fibers[1] == fiber_current(the_world->fibers)) return FIRST_PID + i;
+    return FIRST_PID;
+}
+
+/* Is the process there? On other hosts there are other processes. */
+int __wrap_kill(int pid, int signal) {
+    EXPECT(the_world, signal == 0 && pid >= FIRST_PID && pid < FIRST_PID + the_world->n_ranks, "signal %d to process %d", signal, pid);
+    errno = ESRCH;
+    return the_world->one_host && !the_world->ranks[pid - FIRST_PID].p.dead ? 0 : -1;
+}
+
 double __wrap_why_clock(void);
 void __wrap_why_pause(double seconds);
 

@@ -44,7 +44,11 @@ static void draw(world *w) {
     w->reorder = chance(w, 0.2);
     w->poison = chance(w, 0.2) ? below(w, w->n_images) : -1;
     w->poison_left = w->poison < 0 ? 0 : 1 + below(w, 4);
-    w->poison_gives_up = chance(w, 0.5);
+    w->venom = (const fault_kind[]){FAULT_CRASH, FAULT_GIVE_UP, FAULT_COMPUTE_DIES}[below(w, 3)];
+    w->apart = w->n_ranks > 1 && chance(w, 0.4);
+    w->one_host = chance(w, 0.3);
+    w->separate = chance(w, 0.5);
+    w->quorum = chance(w, 0.3);
     w->plan = (why_plan){.images = w->images, .n_images = w->n_images, .cells = w->cells, .n_cells = CELLS};
     for (int i = 0; i < w->n_images; i++) w->images[i].id = i + 1;
     for (int c = 0; c < CELLS; c++) w->cells[c].id = c + 1;

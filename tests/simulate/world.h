@@ -28,6 +28,7 @@ enum { MAX_IMAGES = 40, FAULTY_LAUNCHES = 3, MAX_FAULTS = 6, CELLS = 3, METRIC =
     X(HANG, "image that never ends")                           \
     X(SLOW, "image that takes very long")                      \
     X(GIVE_UP, "worker that can go on no more")                \
+    X(COMPUTE_DIES, "compute process that dies")               \
     X(CUT, "link cut for ever")                                \
     X(PARTITION, "link cut and healed, messages held")         \
     X(BLACKOUT, "link cut and healed, messages lost")          \
@@ -74,7 +75,8 @@ typedef struct rank {
     bool everyone;
     bool faulty;             /* some fault of this launch hit this process or its link */
     int dies_in;             /* sends until it is killed; 0: not armed */
-    bool hang_next, slow_next, give_up_next, lose_next, corrupt_next, spike_next, unreachable_next;
+    bool computing, broken_off; /* in an image; rank 0 wants it no more */
+    bool hang_next, slow_next, give_up_next, compute_dies_next, lose_next, corrupt_next, spike_next, unreachable_next;
     double cut_until;        /* its link to rank 0 */
     bool cut_drops;
     double arrived[2];       /* last arrival at and from rank 0, to keep the order */
@@ -100,8 +102,12 @@ typedef struct world {
     const why_buf *records;       /* what image id i + 1 must give */
     int n_ranks, n_images, launch;
     int todo[MAX_IMAGES], n_todo; /* of this launch */
-    int poison, poison_left;      /* an image that takes its worker down so many times; -1: none */
-    bool poison_gives_up;         /* ... by an error instead of a crash */
+    int poison, poison_left;      /* an image that does so many times what `venom` says; -1: none */
+    fault_kind venom;             /* CRASH, GIVE_UP or COMPUTE_DIES */
+    bool apart;                   /* rank 0 has no worker */
+    bool one_host;                /* rank 0 can see which processes are there */
+    bool separate;                /* workers compute in a process that can be killed */
+    bool quorum;
     double latency, twice;
     bool reorder;
     rank ranks[MAX_RANKS];

@@ -226,6 +226,31 @@ static void a_silent_worker_loses_its_images_to_others(void **state) {
     why_coordinator_destroy(&b.c);
 }
 
+/* What a dead worker had sent is taken when it comes, but it gets no more work for it. */
+static void the_dead_do_not_come_back(void **state) {
+    (void)state;
+    why_coordinator_options o = why_coordinator_defaults(2, 2);
+    o.shard = 1;
+    bench b = bench_of(o);
+    hello(&b, 0);
+    hello(&b, 1);
+    tick(&b);
+    event(&b, (why_event){.type = WHY_EVENT_DEATH, .worker = 1, .text = "died"});
+    assert_int_equal(find(&b, WHY_ACTION_FORGET)->worker, 1);
+    event(&b, (why_event){.type = WHY_EVENT_BEAT, .worker = 1});
+    result(&b, 1, 2, 1);
+    assert_non_null(find(&b, WHY_ACTION_STORE));
+    hello(&b, 1);
+    tick(&b);
+    assert_int_equal(count(&b, WHY_ACTION_SEND_SHARD), 0);
+    assert_int_equal(why_coordinator_look(b.c).lost, 1);
+    result(&b, 0, 1, 0);
+    bye(&b, 0);
+    tick(&b);
+    assert_int_equal(find(&b, WHY_ACTION_FINISH)->code, 0);
+    why_coordinator_destroy(&b.c);
+}
+
 static void a_hanging_image_is_found_though_beats_go_on(void **state) {
     (void)state;
     why_coordinator_options o = why_coordinator_defaults(1, 2);
@@ -380,6 +405,7 @@ int main(void) {
         cmocka_unit_test(the_end_waits_for_everyone),
         cmocka_unit_test(guided_shards_shrink_to_single_images),
         cmocka_unit_test(a_silent_worker_loses_its_images_to_others),
+        cmocka_unit_test(the_dead_do_not_come_back),
         cmocka_unit_test(a_hanging_image_is_found_though_beats_go_on),
         cmocka_unit_test(the_lost_are_told_to_stop_and_not_waited_for),
         cmocka_unit_test(the_coordinators_own_absence_is_nobodys_fault),
