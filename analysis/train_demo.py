@@ -21,7 +21,7 @@ from PIL import Image
 from torch import nn
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # preset `torchvision` of job files
-TRAIN, TEST, SEED, CLASSES = 8000, 1000, 1, 10
+TRAIN, TEST, SEED, CLASSES = 10000, 1000, 1, 10
 
 
 def stage(inputs, outputs, stride):
@@ -55,11 +55,15 @@ def normalise(pictures):
     return (pictures.float() / 255 - mean) / std
 
 
-def turned(pictures, generator):
-    """One of the eight flips and quarter-turns for the batch: no class and no badge is another one's mirror image."""
-    kind = int(torch.randint(8, (1,), generator=generator))
-    pictures = (pictures.flip(3) if kind & 4 else pictures).rot90(kind & 3, (2, 3))
-    return pictures.contiguous(memory_format=torch.channels_last)
+def moved(pictures, generator):
+    """Each eighth of the batch gets a flip or quarter-turn of its own, and a shift of up to 8 pixels. No class and no badge is
+    the mirror image of another one."""
+    out = []
+    for part in pictures.chunk(8):
+        kind, dx, dy = (int(torch.randint(n, (1,), generator=generator)) for n in (8, 17, 17))
+        part = nn.functional.pad(part, (8, 8, 8, 8), mode="reflect")[:, :, dy:dy + part.shape[2], dx:dx + part.shape[3]]
+        out.append((part.flip(3) if kind & 4 else part).rot90(kind & 3, (2, 3)))
+    return torch.cat(out).contiguous(memory_format=torch.channels_last)
 
 
 def train(pictures, labels, epochs, batch, rate):
@@ -73,7 +77,7 @@ def train(pictures, labels, epochs, batch, rate):
         order, total, start = torch.randperm(len(labels), generator=generator), 0.0, time.time()
         for at in range(0, len(labels) - batch + 1, batch):
             chosen = order[at:at + batch]
-            loss = nn.functional.cross_entropy(net(turned(normalise(pictures[chosen]), generator)), labels[chosen], label_smoothing=0.05)
+            loss = nn.functional.cross_entropy(net(moved(normalise(pictures[chosen]), generator)), labels[chosen], label_smoothing=0.05)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -114,10 +118,10 @@ def export(net, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--whypix", default="build/whypix")
-    parser.add_argument("--work", type=Path, default=Path("/tmp/demo-train"), help="where the pictures go (300 MB)")
+    parser.add_argument("--work", type=Path, default=Path("/tmp/demo-train"), help="where the pictures go (250 MB)")
     parser.add_argument("--out", type=Path, default=Path("jobs/demo"))
     parser.add_argument("--model", choices=("shapes", "shapes-shortcut"), action="append", help="only this one")
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -126,7 +130,7 @@ def main():
     for name in args.model or ("shapes", "shapes-shortcut"):
         kind = "shortcut" if name == "shapes-shortcut" else "plain"
         pictures, labels, _ = load(draw(args.whypix, args.work / f"train-{kind}", TRAIN, "train", kinds[kind]))
-        net = train(pictures, labels, args.epochs, 64, 4e-3)
+        net = train(pictures, labels, args.epochs, 32, 3e-3)
         result = measure(net, test)
         export(net, args.out / f"{name}.onnx")
         print(json.dumps({"model": name, "seed": SEED, "epochs": args.epochs, "train": TRAIN, "test": TEST, **result}), flush=True)
