@@ -86,7 +86,7 @@ static why_status unknown_option(const why_command *c, const char *arg) {
     return why_fail(WHY_EARG, "option '%s' is unknown; see 'whypix %s --help'", arg, c->name);
 }
 
-static why_status take_option(why_args *a, char **argv, int argc, int *i) {
+static why_status take_option(why_args *a, const char *const *argv, int argc, int *i) {
     const char *arg = argv[*i], *equals = strchr(arg, '=');
     size_t n = equals ? (size_t)(equals - arg) - 2 : strlen(arg) - 2;
     const why_option *o = find_option(a->command, arg + 2, n);
@@ -102,7 +102,7 @@ static why_status take_option(why_args *a, char **argv, int argc, int *i) {
     return WHY_OK;
 }
 
-static why_status parse(why_args *a, char **argv, int argc) {
+static why_status parse(why_args *a, const char *const *argv, int argc) {
     const why_command *c = a->command;
     bool only_positional = c->raw;
     for (int i = 0; i < argc; i++) {
@@ -114,6 +114,28 @@ static why_status parse(why_args *a, char **argv, int argc) {
         return why_fail(WHY_EARG, "got %d argument%s, want '%s'; see 'whypix %s --help'", a->n_positional, a->n_positional == 1 ? "" : "s",
                         c->positional, c->name);
     return WHY_OK;
+}
+
+why_status why_args_create(const why_command *c, int argc, const char *const *argv, why_args **out) {
+    why_args *a;
+    *out = NULL;
+    WHY_TRY(why_alloc(1, sizeof *a, "arguments", &a));
+    a->command = c;
+    why_status st = why_alloc((size_t)argc + 1, sizeof *a->positional, "arguments", &a->positional);
+    if (!st) st = why_alloc((size_t)argc + 1, sizeof *a->given, "arguments", &a->given);
+    if (!st) st = parse(a, argv, argc);
+    if (st) why_args_destroy(&a);
+    *out = a;
+    return st;
+}
+
+void why_args_destroy(why_args **args) {
+    why_args *a = *args;
+    if (!a) return;
+    free(a->positional);
+    free(a->given);
+    free(a);
+    *args = NULL;
 }
 
 /* ---------------------------------------------------------------- help */
@@ -177,19 +199,16 @@ int why_exit_code(why_status st) {
 }
 
 static int run_command(const why_command *c, int argc, char **argv) {
-    why_args a = {.command = c};
+    why_args *a;
     int code = WHY_EXIT_DONE;
-    why_status st = why_alloc((size_t)argc + 1, sizeof *a.positional, "arguments", &a.positional);
-    if (!st) st = why_alloc((size_t)argc + 1, sizeof *a.given, "arguments", &a.given);
-    if (!st) st = parse(&a, argv, argc);
-    if (!st) st = c->run(&a, &code);
+    why_status st = why_args_create(c, argc, (const char *const *)argv, &a);
+    if (!st) st = c->run(a, &code);
     if (st) {
         fflush(stdout);
         fprintf(stderr, "whypix %s: %s\n", c->name, why_error_text());
         code = why_exit_code(st);
     }
-    free(a.positional);
-    free(a.given);
+    why_args_destroy(&a);
     if (!st && (fflush(stdout) != 0 || ferror(stdout))) {
         fprintf(stderr, "whypix %s: cannot write to standard output: %s\n", c->name, strerror(errno));
         code = WHY_EXIT_INFRASTRUCTURE;

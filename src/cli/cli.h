@@ -45,6 +45,11 @@ const char *why_args_nth(const why_args *a, const char *option, int i); /* i-th 
 why_status why_args_int(const why_args *a, const char *option, int64_t lo, int64_t hi, int64_t *out) WHY_MUST_USE;
 why_status why_args_real(const why_args *a, const char *option, double lo, double hi, double *out) WHY_MUST_USE;
 
+/* The words behind a command's name, checked against its table: by why_cli_main, and by commands that start another. The
+ * words are views. */
+why_status why_args_create(const why_command *c, int argc, const char *const *argv, why_args **out) WHY_MUST_USE;
+void why_args_destroy(why_args **a);
+
 /* Run argv[1..] as a command; returns the exit code. Help goes to stdout, errors to stderr. */
 int why_cli_main(int argc, char **argv);
 

@@ -14,8 +14,11 @@
 typedef struct words {
     int workers, max_restarts;        /* -1: not given */
     const char **mpirun; int n_mpirun;
-    const char **run; int n_run;      /* run[0] is the job */
+    const char **run; int n_run;
+    why_args *run_args;               /* the same, understood */
 } words;
+
+extern const why_command why_command_run;
 
 /* ---------------------------------------------------------------- reading */
 static why_status read_count(const char *option, const char *text, int lo, int *out) {
@@ -55,8 +58,7 @@ static why_status split(const why_args *a, words *w) {
         else return why_fail(WHY_EARG, "option '%s' is unknown; options of mpirun end with '--', those of run come after JOB", why_args_at(a, i));
     }
     for (i += i == dashes; i < count; i++) w->run[w->n_run++] = why_args_at(a, i);
-    if (w->n_run > 0) return WHY_OK;
-    return why_fail(WHY_EARG, "no job is given; see 'whypix launch --help'");
+    return why_args_create(&why_command_run, w->n_run, w->run, &w->run_args);
 }
 
 /* Slurm says how many it would start. */
@@ -67,27 +69,15 @@ static why_status default_workers(words *w) {
     return read_count("SLURM_NTASKS", tasks, 1, &w->workers);
 }
 
-/* The value of an option of `run`, as "--db F" or "--db=F"; NULL: not given. */
-static const char *run_option(const words *w, const char *option) {
-    const size_t n = strlen(option);
-    const char *found = NULL;
-    for (int i = 1; i < w->n_run; i++) {
-        if (strncmp(w->run[i], option, n) != 0) continue;
-        if (w->run[i][n] == '=') found = w->run[i] + n + 1;
-        else if (!w->run[i][n] && i + 1 < w->n_run) found = w->run[i + 1];
-    }
-    return found;
-}
-
 /* What the supervisor must know of the job; *marker is owned. A bad job ends here, before anything is started. */
 static why_status ask_job(words *w, char **marker) {
     why_job job = {0};
     why_buf b = {0};
     WHY_TRY(why_arena_create(1 << 16, &job.arena));
     why_arena *arena = job.arena;
-    why_status st = why_job_read(&job, w->run[0]);
+    why_status st = why_job_read(&job, why_args_at(w->run_args, 0));
     if (!st) {
-        const char *database = run_option(w, "--db");
+        const char *database = why_args_text(w->run_args, "db");
         why_buf_printf(&b, "%s.launch", database ? database : job.database);
         if (w->max_restarts < 0) w->max_restarts = job.max_restarts;
         st = why_buf_take(&b, marker);
@@ -131,7 +121,7 @@ static why_status supervise(const words *w, const char *marker, int *exit_code) 
     const char **command;
     why_run_outcome outcome;
     why_supervise_options o = {.marker = marker, .max_restarts = w->max_restarts, .report = say};
-    WHY_TRY(why_read_patience(run_option(w, "--patience"), &o.patience));
+    WHY_TRY(why_read_patience(why_args_text(w->run_args, "patience"), &o.patience));
     const ssize_t n = readlink("/proc/self/exe", whypix, sizeof whypix - 1);
     if (n <= 0) return why_fail(WHY_EFILE, "cannot find the path of this program");
     whypix[n] = '\0';
@@ -155,6 +145,7 @@ static why_status run(const why_args *a, int *exit_code) {
     if (!st) st = ask_job(&w, &marker);
     if (!st) st = supervise(&w, marker, exit_code);
     free(marker);
+    why_args_destroy(&w.run_args);
     free(w.mpirun);
     free(w.run);
     return st;

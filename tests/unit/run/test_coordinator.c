@@ -251,6 +251,59 @@ static void the_dead_do_not_come_back(void **state) {
     why_coordinator_destroy(&b.c);
 }
 
+/* The process that computes for a worker dies at an image; the worker and its other images stay. */
+static void an_image_that_kills_processes_is_given_up(void **state) {
+    (void)state;
+    why_coordinator_options o = why_coordinator_defaults(1, 3);
+    o.shard = 3;
+    bench b = bench_of(o);
+    hello(&b, 0);
+    tick(&b);
+    event(&b, (why_event){.type = WHY_EVENT_CRASH, .worker = 0, .image = 1, .text = "SIGSEGV"});
+    assert_null(find(&b, WHY_ACTION_FORGET));
+    assert_int_equal(why_coordinator_look(b.c).live, 1);
+    event(&b, (why_event){.type = WHY_EVENT_CRASH, .worker = 0, .image = 1, .text = "SIGSEGV"}); /* it has it no more: nobody's fault */
+    assert_int_equal(b.n, 0);
+    result(&b, 0, 1, 0);
+    result(&b, 0, 1, 2);
+    tick(&b);
+    const why_action *alone = find(&b, WHY_ACTION_SEND_SHARD);
+    assert_true(alone && alone->first == 1 && alone->n == 1 && alone->attempt == 2);
+    event(&b, (why_event){.type = WHY_EVENT_CRASH, .worker = 0, .image = 1, .text = "SIGBUS"});
+    const why_action *fail = find(&b, WHY_ACTION_FAIL_IMAGE);
+    assert_true(fail && fail->image == 1 && fail->attempt == 2);
+    assert_string_equal(fail->text, "killed its worker twice: SIGBUS");
+    assert_string_equal(find(&b, WHY_ACTION_CLOSE_SHARD)->text, "lost");
+    tick(&b);
+    bye(&b, 0);
+    tick(&b);
+    assert_int_equal(find(&b, WHY_ACTION_FINISH)->code, 1);
+    why_coordinator_destroy(&b.c);
+}
+
+static void with_few_workers_left_the_run_ends_early(void **state) {
+    (void)state;
+    why_coordinator_options o = why_coordinator_defaults(4, 40); /* worker 0 is no worker, as under supervision */
+    o.shard = 1;
+    o.quorum = true;
+    bench b = bench_of(o);
+    bye(&b, 0);
+    for (int w = 1; w < 4; w++) hello(&b, w);
+    tick(&b);
+    event(&b, (why_event){.type = WHY_EVENT_LOST, .worker = 1, .text = "died"});
+    tick(&b);
+    assert_false(why_coordinator_look(b.c).stopping);
+    event(&b, (why_event){.type = WHY_EVENT_LOST, .worker = 2, .text = "died"});
+    tick(&b);
+    assert_true(why_coordinator_look(b.c).stopping);
+    result(&b, 3, 3, 2); /* what it was at is still taken */
+    assert_non_null(find(&b, WHY_ACTION_STORE));
+    bye(&b, 3);
+    tick(&b);
+    assert_int_equal(find(&b, WHY_ACTION_FINISH)->code, 3);
+    why_coordinator_destroy(&b.c);
+}
+
 static void a_hanging_image_is_found_though_beats_go_on(void **state) {
     (void)state;
     why_coordinator_options o = why_coordinator_defaults(1, 2);
@@ -406,6 +459,8 @@ int main(void) {
         cmocka_unit_test(guided_shards_shrink_to_single_images),
         cmocka_unit_test(a_silent_worker_loses_its_images_to_others),
         cmocka_unit_test(the_dead_do_not_come_back),
+        cmocka_unit_test(an_image_that_kills_processes_is_given_up),
+        cmocka_unit_test(with_few_workers_left_the_run_ends_early),
         cmocka_unit_test(a_hanging_image_is_found_though_beats_go_on),
         cmocka_unit_test(the_lost_are_told_to_stop_and_not_waited_for),
         cmocka_unit_test(the_coordinators_own_absence_is_nobodys_fault),
