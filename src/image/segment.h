@@ -5,7 +5,7 @@
 
 #include "whypix/image.h"
 
-extern const why_segmenter why_segment_quickshift, why_segment_slic, why_segment_grid;
+extern const why_segmenter why_segment_quickshift, why_segment_slic, why_segment_felzenszwalb, why_segment_grid;
 
 /* CIE Lab (D65, 2 degrees) of n sRGB pixels in 0..1, as scikit-image's rgb2lab: planes L, a, b of n each.
  * value[v] is what an 8-bit v stands for (v / 255, or stretched to the picture's own range as SLIC does). */

@@ -8,6 +8,7 @@
 const why_segmenter *const why_segmenters[] = {
     &why_segment_quickshift,
     &why_segment_slic,
+    &why_segment_felzenszwalb,
     &why_segment_grid,
     NULL,
 };
@@ -25,7 +26,7 @@ static why_status unknown(const char *name) {
     for (int i = 0; i < N; i++) names[i] = why_segmenters[i]->name;
     const char *nearest = why_nearest(name, names, N);
     if (nearest) return why_fail(WHY_EARG, "segmenter '%s' is unknown; did you mean '%s'?", name, nearest);
-    return why_fail(WHY_EARG, "segmenter '%s' is unknown; there are: quickshift, slic, grid", name);
+    return why_fail(WHY_EARG, "segmenter '%s' is unknown; there are: quickshift, slic, felzenszwalb, grid", name);
 }
 
 why_status why_segmenter_parse(const char *text, const why_segmenter **segmenter, why_params **params) {

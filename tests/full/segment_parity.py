@@ -17,6 +17,7 @@ CASES = [
     ("quickshift(kernel_size=2,sigma=1)",
      lambda a: skimage.segmentation.quickshift(a, kernel_size=2, max_dist=200, ratio=0.2, sigma=1, random_seed=SEED)),
     ("slic(50)", lambda a: skimage.segmentation.slic(a, n_segments=50, compactness=10, sigma=1, start_label=0)),
+    ("felzenszwalb", lambda a: skimage.segmentation.felzenszwalb(a, scale=100, sigma=0.8, min_size=20)),
     ("slic(n_segments=100,sigma=0)", lambda a: skimage.segmentation.slic(a, n_segments=100, compactness=10, start_label=0)),
 ]
 

@@ -15,7 +15,7 @@ import scipy.ndimage
 import torch
 import torchvision.transforms as T
 from PIL import Image, ImageOps
-from skimage.segmentation import quickshift, slic
+from skimage.segmentation import felzenszwalb, quickshift, slic
 
 warnings.simplefilter("ignore")
 out = pathlib.Path(__file__).parent / "image"
@@ -161,8 +161,12 @@ def segmenting():
         for name, options in {"plain": dict(n_segments=50, sigma=1), "many": dict(n_segments=90, sigma=0),
                               "zero": dict(n_segments=30, slic_zero=True, sigma=2)}.items():
             np.save(out / f"slic_{i}_{name}.npy", slic(rgb, compactness=10, start_label=0, **options).astype(np.uint8))
+        for name, options in {"plain": dict(scale=100, sigma=0.8, min_size=20), "coarse": dict(scale=300, sigma=0.5, min_size=50),
+                              "fine": dict(scale=1, sigma=2, min_size=5)}.items():
+            np.save(out / f"felzenszwalb_{i}_{name}.npy", felzenszwalb(rgb, **options).astype(np.int32))
     flat = np.full((72, 96, 3), 77, np.uint8)
     np.save(out / "quickshift_flat.npy", quickshift(flat, kernel_size=2, max_dist=200, ratio=0.2, random_seed=11).astype(np.uint8))
+    np.save(out / "felzenszwalb_flat.npy", felzenszwalb(flat, scale=100).astype(np.uint8))
     np.save(out / "slic_flat.npy", slic(flat, n_segments=50, sigma=1, start_label=0).astype(np.uint8))
 
 

@@ -73,6 +73,9 @@ static const struct {
     {"slic_%d_plain.npy", "slic(50)"},
     {"slic_%d_many.npy", "slic(n_segments=90,sigma=0)"},
     {"slic_%d_zero.npy", "slic(n_segments=30,zero=true,sigma=2)"},
+    {"felzenszwalb_%d_plain.npy", "felzenszwalb"},
+    {"felzenszwalb_%d_coarse.npy", "felzenszwalb(scale=300,sigma=0.5,min_size=50)"},
+    {"felzenszwalb_%d_fine.npy", "felzenszwalb(scale=1,sigma=2,min_size=5)"},
 };
 
 static void segments_are_scikit_images(void **state) {
@@ -102,6 +105,7 @@ static void flat_pictures_are_scikit_images_too(void **state) {
     memset(im.rgb, 77, 72 * 96 * 3);
     assert_agrees(golden("quickshift_flat.npy"), &im, "quickshift(kernel_size=2)", noise, 1);
     assert_agrees(golden("slic_flat.npy"), &im, "slic(n_segments=50,sigma=1)", noise, 1);
+    assert_agrees(golden("felzenszwalb_flat.npy"), &im, "felzenszwalb", noise, 1);
     why_image_clear(&im);
     free(noise);
 }
@@ -174,7 +178,7 @@ static void small_and_thin_pictures_are_segmented(void **state) {
     (void)state;
     static const int size[][2] = {{1, 1}, {1, 40}, {40, 1}, {2, 3}, {5, 200}};
     static const char *const texts[] = {"quickshift",            "quickshift(max_dist=0)", "slic", "slic(n_segments=100000)",
-                                        "slic(connected=false)", "grid(1,1)"};
+                                        "slic(connected=false)", "grid(1,1)",             "felzenszwalb"};
     for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
         why_image im;
         assert_ok(why_image_create(size[i][0], size[i][1], &im));
