@@ -100,6 +100,21 @@ static void status_is_as_kept(void **state) {
     GOLDEN("status-json", 75, "status", "DB", "--json");
 }
 
+static void status_names_losses(void **state) {
+    (void)state;
+    char *printed;
+    meddle(database, "INSERT INTO shard(id, run_id, first, n, state, attempts, rank, pid, host) VALUES (1, 1, 1, 8, 'done', 1, 0, 100, 'n1'),"
+                     " (2, 1, 9, 6, 'lost', 1, 1, 4711, 'n2'), (3, 1, 9, 6, 'done', 2, 0, 100, 'n1'), (4, 1, 15, 7, 'running', 3, 2, 4712, 'n2')");
+    assert_int_equal(run_command((const char *const[]){"status", "DB", NULL}, &printed), 75);
+    assert_non_null(strstr(printed, "shards       done 2 (14 images)\nshards       lost 1 (6 images)\nshards       running 1 (7 images)\n"
+                                    "retried      2 shards, at most 3 times\nlost rank    1: process 4711 on n2, 1 shards\n"));
+    free(printed);
+    assert_int_equal(run_command((const char *const[]){"status", "DB", "--json", NULL}, &printed), 75);
+    assert_non_null(strstr(printed, "\"lost\":[{\"rank\":1,\"pid\":4711,\"host\":\"n2\",\"shards\":1}]"));
+    free(printed);
+    meddle(database, "DELETE FROM shard");
+}
+
 /* Exit codes follow the rows: something missing, all there but some failed, all done. */
 static void status_follows_the_rows(void **state) {
     (void)state;
@@ -149,6 +164,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_are_as_kept),
         cmocka_unit_test(status_is_as_kept),
+        cmocka_unit_test(status_names_losses),
         cmocka_unit_test(status_follows_the_rows),
         cmocka_unit_test(wrong_requests_are_refused),
         cmocka_unit_test(an_empty_database_is_no_error),
