@@ -111,6 +111,7 @@ enum { N_VIEWS = sizeof views / sizeof *views };
 
 /* ---------------------------------------------------------------- rows in memory */
 typedef struct sheet {
+    const why_args *args; /* --where COLUMN=VALUE */
     why_arena *arena;
     int columns;
     const char **head;
@@ -126,8 +127,34 @@ static why_status copy_texts(sheet *s, const char *const *from, const char **to)
     return WHY_OK;
 }
 
+/* "topk_iou" also means "topk_iou(0.05)" and "topk_iou ↑". */
+static bool matches(const char *cell, const char *wanted) {
+    size_t n = strlen(wanted);
+    return cell && strncmp(cell, wanted, n) == 0 && (cell[n] == '\0' || cell[n] == '(' || cell[n] == ' ');
+}
+
+/* Does the row pass one --where? */
+static why_status filter(const char *where, int n, const char *const *values, const char *const *names, bool *keep) {
+    const char *equals = strchr(where, '=');
+    if (!equals) return why_fail(WHY_EARG, "--where: got '%s', want COLUMN=VALUE", where);
+    for (int i = 0; i < n; i++)
+        if (strlen(names[i]) == (size_t)(equals - where) && strncmp(names[i], where, (size_t)(equals - where)) == 0) {
+            *keep &= matches(values[i], equals + 1);
+            return WHY_OK;
+        }
+    why_buf columns = {0};
+    for (int i = 0; i < n; i++) why_buf_printf(&columns, "%s%s", i ? ", " : "", names[i]);
+    why_status st = why_fail(WHY_EARG, "--where %s: there is no such column; there are: %.*s", where, (int)columns.size,
+                             (const char *)columns.data);
+    why_buf_clear(&columns);
+    return st;
+}
+
 static why_status keep_row(void *ctx, int n, const char *const *values, const char *const *names) {
     sheet *s = ctx;
+    bool keep = true;
+    for (int i = 0; i < why_args_times(s->args, "where"); i++) WHY_TRY(filter(why_args_nth(s->args, "where", i), n, values, names, &keep));
+    if (!keep) return WHY_OK;
     s->columns = n;
     if (!s->head) {
         s->head = why_arena_take(s->arena, (size_t)n * sizeof *s->head);
@@ -268,16 +295,16 @@ static void name_tables(why_buf *b) {
     why_buf_text(b, ")");
 }
 
-static why_status print_view(const view *v, const char *path, why_format format) {
+static why_status print_view(const view *v, const why_args *args, why_format format) {
     why_buf b = {0};
     why_store *store = NULL;
-    sheet s = {0};
+    sheet s = {.args = args};
     char *sql = NULL;
     name_tables(&b);
     why_buf_text(&b, v->sql);
     why_status st = why_buf_take(&b, &sql);
     if (!st) st = why_arena_create(1 << 16, &s.arena);
-    if (!st) st = why_store_open_readonly(path, &store);
+    if (!st) st = why_store_open_readonly(why_args_at(args, 0), &store);
     if (!st) st = why_store_query(store, sql, keep_row, &s);
     why_store_close(&store); /* before printing: a slow terminal must not hold the writer up */
     if (!st) st = print_sheet(v, &s, format);
@@ -295,7 +322,7 @@ static why_status run(const why_args *a, int *exit_code) {
     for (int i = 0; i < N_VIEWS; i++) {
         names[i] = views[i].name;
         if (!what) printf("  %-13s %s\n", views[i].name, views[i].help);
-        else if (strcmp(what, views[i].name) == 0) return print_view(&views[i], why_args_at(a, 0), format);
+        else if (strcmp(what, views[i].name) == 0) return print_view(&views[i], a, format);
     }
     if (!what) return WHY_OK;
     const char *near = why_nearest(what, names, N_VIEWS);
@@ -305,6 +332,7 @@ static why_status run(const why_args *a, int *exit_code) {
 
 static const why_option options[] = {
     {"format", "FORMAT", "text", "text, csv, md or latex", false},
+    {"where", "COLUMN=VALUE", NULL, "only rows with this value, e.g. metric=pearson or grid=pixel; may be repeated", true},
     {0},
 };
 
@@ -314,7 +342,7 @@ const why_command why_command_table = {
     .summary = "results as a table: agreement, scores, localisation, ...",
     .help = "Without NAME: lists the tables. In text, '*' marks the best value that is not a control's, '-' stands for no value;\n"
             "CSV is long (one value per row) and marks nothing. More questions are answered by analysis/queries.sql.",
-    .example = "whypix table results/demo.db agreement\nwhypix table results/demo.db scores --format latex > scores.tex",
+    .example = "whypix table results/demo.db agreement --where metric=pearson --where grid=pixel\nwhypix table results/demo.db scores --format latex > scores.tex",
     .min_args = 1,
     .max_args = 2,
     .options = options,
