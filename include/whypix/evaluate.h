@@ -103,6 +103,11 @@ double why_score(const float *logits, int outputs, int class_index, why_output o
 why_status why_evaluator_gradient(why_evaluator *ev, const char *layer, const why_perturbation *p, int n, int class_index,
                                   why_output output, why_rule rule, why_tensor_view *act, why_tensor_view *grad) WHY_MUST_USE;
 
+/* Logits with each channel of a layer's feature map set to zero in turn: C x outputs. p (WHY_WHOLE_IMAGE, or NULL: the image)
+ * is what the network sees. Costs the layers behind `layer` once per channel; remembered like why_evaluator_run's. */
+why_status why_evaluator_ablate(why_evaluator *ev, const char *layer, const why_perturbation *p, float *logits) WHY_MUST_USE;
+int why_evaluator_max_batch(const why_evaluator *ev);
+
 /* Counters since begin: perturbations asked for (deterministic), and forwards really run (depends on the cache). */
 int64_t why_evaluator_asked(const why_evaluator *ev);
 int64_t why_evaluator_forwards(const why_evaluator *ev);

@@ -39,6 +39,7 @@ struct why_evaluator {
     why_pool *pool;
     int max_batch, outputs;
     why_session *forward;
+    struct gradient_session ablation; /* of the layer asked for last */
     struct gradient_session gradients[GRADIENT_SESSIONS];
     uint64_t clock;
 
@@ -116,6 +117,7 @@ void why_evaluator_destroy(why_evaluator **out) {
     why_evaluator *ev = *out;
     if (!ev) return;
     why_session_destroy(&ev->forward);
+    why_session_destroy(&ev->ablation.session);
     for (int i = 0; i < GRADIENT_SESSIONS; i++) why_session_destroy(&ev->gradients[i].session);
     destroy_fills(ev);
     for (int i = 0; i < ev->made_segmentations; i++) free(ev->segmentations[i].label);
@@ -136,6 +138,7 @@ void why_evaluator_destroy(why_evaluator **out) {
 
 const why_model *why_evaluator_model(const why_evaluator *ev) { return ev->model; }
 const why_preprocess *why_evaluator_preprocess(const why_evaluator *ev) { return ev->pre; }
+int why_evaluator_max_batch(const why_evaluator *ev) { return ev->max_batch; }
 int64_t why_evaluator_asked(const why_evaluator *ev) { return ev->asked; }
 int64_t why_evaluator_forwards(const why_evaluator *ev) { return ev->forwards; }
 
@@ -392,5 +395,98 @@ why_status why_evaluator_gradient(why_evaluator *ev, const char *layer, const wh
     if (act) *act = is_input(ev, tensor) ? input_view(ev, n) : why_session_kept(s, 0);
     *grad = why_session_gradient(s, 0);
     ev->asked += n;
+    return WHY_OK;
+}
+
+/* ---------------------------------------------------------------- ablation */
+/* Copies that go forward whole, once, before the channels share what lies in front of the layer: a few are enough. */
+enum { ABLATION_BATCH = 8 };
+
+static why_status open_ablation(why_evaluator *ev, const char *tensor) {
+    struct gradient_session *a = &ev->ablation;
+    if (a->session && strcmp(a->tensor, tensor) == 0) return WHY_OK;
+    why_session_destroy(&a->session);
+    a->max_batch = ev->max_batch < ABLATION_BATCH ? ev->max_batch : ABLATION_BATCH;
+    a->tensor = tensor;
+    const why_session_options o = {.max_batch = a->max_batch, .pool = ev->pool, .resume = tensor};
+    return why_session_create(ev->model, &o, &a->session);
+}
+
+/* Rows of all channels into ev->rows, and the channels whose row has to be written. The key is the picture's with the layer
+ * and the channel behind it; keys of whole pictures have one length, so no other key looks like this one. */
+static why_status look_up_channels(why_evaluator *ev, const why_perturbation *p, int channels, int *missing, int *n) {
+    for (int k = 0; k < channels; k++) {
+        bool fresh;
+        why_perturb_key(&ev->frame, p, p ? WHY_MIXED : WHY_ALL_SHOWN, -1, &ev->key);
+        why_buf_put(&ev->key, ev->ablation.tensor, strlen(ev->ablation.tensor) + 1);
+        why_buf_put(&ev->key, &k, sizeof k);
+        WHY_TRY(why_buf_status(&ev->key));
+        WHY_TRY(why_cache_row_of(ev->cache, ev->key.data, ev->key.size, &ev->rows[k], &fresh));
+        if (fresh) missing[(*n)++] = k;
+    }
+    return WHY_OK;
+}
+
+/* The picture, as often as a batch has places. */
+static why_status forward_copies(why_evaluator *ev, const why_perturbation *p) {
+    size_t size = input_size(ev);
+    WHY_TRY(compose_batch(ev, p, 1));
+    for (int i = 1; i < ev->ablation.max_batch; i++) memcpy(ev->x + (size_t)i * size, ev->x, size * sizeof *ev->x);
+    return why_session_forward(ev->ablation.session, ev->x, ev->ablation.max_batch);
+}
+
+/* n channels of planes of `plane` floats, one per place of the batch. values: as the layer is, for the whole batch. */
+static why_status ablate_batch(why_evaluator *ev, const int *channel, int n, size_t map, size_t plane, float *values) {
+    size_t width = (size_t)ev->outputs;
+    for (int i = 0; i < n; i++) memset(values + (size_t)i * map + (size_t)channel[i] * plane, 0, plane * sizeof *values);
+    WHY_TRY(why_session_resume(ev->ablation.session, values));
+    const float *logits = why_session_logits(ev->ablation.session);
+    for (int i = 0; i < n; i++) memcpy(why_cache_row(ev->cache, ev->rows[channel[i]]), logits + (size_t)i * width, width * sizeof *logits);
+    return WHY_OK;
+}
+
+/* clean: one image's feature map, and room for a batch of them behind it. */
+static why_status ablate_missing(why_evaluator *ev, const why_perturbation *p, const int *missing, int n, float *clean) {
+    const int batch = ev->ablation.max_batch;
+    WHY_TRY(forward_copies(ev, p));
+    const why_tensor_view layer = why_session_resumed(ev->ablation.session);
+    size_t plane = (size_t)(layer.shape.dim[2] * layer.shape.dim[3]), map = plane * (size_t)layer.shape.dim[1];
+    memcpy(clean, layer.data, map * sizeof *clean);
+    for (int at = 0; at < n; at += batch) {
+        for (int i = 0; i < batch; i++) memcpy(clean + (size_t)(1 + i) * map, clean, map * sizeof *clean);
+        WHY_TRY(ablate_batch(ev, missing + at, n - at < batch ? n - at : batch, map, plane, clean + map));
+    }
+    ev->forwards += n;
+    return WHY_OK;
+}
+
+static why_status ablate(why_evaluator *ev, const why_perturbation *p, const why_shape *layer) {
+    const int channels = (int)layer->dim[1];
+    size_t map = (size_t)(layer->dim[1] * layer->dim[2] * layer->dim[3]);
+    int *missing, n = 0;
+    float *clean = NULL;
+    WHY_TRY(why_alloc((size_t)channels, sizeof *missing, "channels", &missing));
+    why_status st = why_grow(&ev->rows, &ev->rows_capacity, (size_t)channels, sizeof *ev->rows, "evaluator queue");
+    if (!st) st = look_up_channels(ev, p, channels, missing, &n);
+    if (!st && n > 0) st = why_alloc(map * (size_t)(ev->ablation.max_batch + 1), sizeof *clean, "feature maps", &clean);
+    if (!st && n > 0) st = ablate_missing(ev, p, missing, n, clean);
+    if (st) why_cache_clear(ev->cache); /* rows that were promised and not written */
+    free(missing);
+    free(clean);
+    return st;
+}
+
+why_status why_evaluator_ablate(why_evaluator *ev, const char *layer, const why_perturbation *p, float *logits) {
+    const char *tensor;
+    if (!ev->frame.image) return why_fail(WHY_EBUG, "evaluator: ablation before begin");
+    if (p && p->kind != WHY_WHOLE_IMAGE) return why_fail(WHY_EARG, "ablation: of whole images only");
+    WHY_TRY(why_model_resolve(ev->model, layer, &tensor));
+    WHY_TRY(open_ablation(ev, tensor));
+    const why_shape shape = why_session_resumed(ev->ablation.session).shape;
+    if (shape.rank != 4) return why_fail(WHY_EARG, "layer '%s': its output is a vector, ablation wants a feature map", layer);
+    WHY_TRY(ablate(ev, p, &shape));
+    size_t width = (size_t)ev->outputs;
+    for (int64_t k = 0; k < shape.dim[1]; k++) memcpy(logits + (size_t)k * width, why_cache_row(ev->cache, ev->rows[k]), width * sizeof *logits);
+    ev->asked += shape.dim[1];
     return WHY_OK;
 }

@@ -135,9 +135,11 @@ static void colour_boxes(const why_frame *f, const why_perturbation *p, float *r
     }
 }
 
-static void blend(const why_frame *f, const float *soft, const float *fill, float *rgb) {
-    for (size_t i = 0; i < pixels_of(f); i++)
-        for (size_t c = 3 * i; c < 3 * i + 3; c++) rgb[c] = (float)f->image->rgb[c] * soft[i] + fill[c] * (1.0f - soft[i]);
+/* Normalisation is affine, so the mean of two pictures may be taken behind it, where it is more exact: near the colour that
+ * becomes 0 no digits cancel. */
+static void blend(const why_frame *f, const float *soft, const float *fill, float *planes) {
+    const size_t n = pixels_of(f);
+    for (size_t i = 0; i < (size_t)f->channels * n; i++) planes[i] = f->planes[i] * soft[i % n] + fill[i] * (1.0f - soft[i % n]);
 }
 
 static void compose_mixed(const why_frame *f, const why_perturbation *p, uint8_t *shown, float *rgb, float *planes) {
@@ -159,7 +161,7 @@ static void compose_mixed(const why_frame *f, const why_perturbation *p, uint8_t
         }
         colour_boxes(f, p, rgb);
         break;
-    case WHY_SOFT_MAP: blend(f, p->u.soft, p->fill->rgb, rgb); break;
+    case WHY_SOFT_MAP: blend(f, p->u.soft, fill, planes); return;
     case WHY_WHOLE_IMAGE: colours = p->u.rgb; break;
     }
     why_normalise(f->pre, colours, f->h, f->w, f->channels, planes);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "explain/layers.h"
 #include "run/plan_build.h"
 #include "run/target.h"
 
@@ -89,8 +90,10 @@ static why_status check_labels(const why_plan_builder *b, const why_plan_model *
 static why_status check_layers(const why_job *job, const why_plan_model *m) {
     for (int i = 0; i < job->n_methods; i++) {
         const why_job_method *method = &job->methods[i];
-        const char *layer = why_params_has(method->params, "layer") ? why_params_text(method->params, "layer") : "", *tensor;
-        why_status st = *layer ? why_model_resolve(m->model, layer, &tensor) : WHY_OK;
+        const char *layer = why_params_has(method->params, "layer") ? why_params_text(method->params, "layer") : "";
+        why_layers layers = {0};
+        why_status st = *layer ? why_layers_parse(m->model, layer, &layers) : WHY_OK;
+        why_layers_clear(&layers);
         if (st) {
             why_fail_in(st, "method '%s', model '%s'", method->name, m->name);
             return why_wrap_at(st, method->at);

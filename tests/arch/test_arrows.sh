@@ -37,7 +37,7 @@ includes | awk -F: '
 
         fence["mpi.h"] = " src/run/transport_mpi.c src/cli/main.c "
         fence["sqlite3.h"] = " src/store/ "
-        fence["cblas.h"] = fence["lapacke.h"] = " src/nn/kernel/blas.c src/explain/wls.c "
+        fence["cblas.h"] = fence["lapacke.h"] = " src/nn/kernel/blas.c src/explain/wls.c src/explain/pca.c "
         fence["yaml.h"] = " src/run/ "
         fence["png.h"] = fence["jpeglib.h"] = " src/image/ "
     }

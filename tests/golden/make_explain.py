@@ -3,7 +3,7 @@
 
   PEERS_SRC=DIR make_explain.py [--model F.onnx --image F.png --layer TENSOR] OUT
 
-DIR holds checkouts of lime (0.2), shap (v0.49.1, only its Python files) and pytorch-grad-cam. Without --model, a small
+DIR holds checkouts of lime (0.2), shap (v0.49.1, only its Python files), pytorch-grad-cam and captum. Without --model, a small
 seeded net and picture are made and written too (tiny.onnx, image_u8.npy). What runs is the peers' own code: lime's
 explainer, shap's PartitionExplainer.owen on its own tree, pytorch-grad-cam's GradCAM; shap's package is entered by the
 side, since its import wants a compiled extension that these parts do not use.
@@ -27,8 +27,30 @@ def package(name, path=None, **names):
 
 for p in ("lime", "pytorch-grad-cam"):
     sys.path.insert(0, os.path.join(SRC, p))
-same = lambda *a, **k: None                              # GradCAM builds its test-time augmentations even when unused
-package("ttach", Compose=same, HorizontalFlip=same, Multiply=same)
+
+
+class Flip:                                              # what pytorch-grad-cam uses of ttach
+    params = False, True
+    augment_image = deaugment_mask = staticmethod(lambda x, on: x.flip(-1) if on else x)
+
+
+class Multiply:
+    augment_image = staticmethod(lambda x, by: x * by if by != 1 else x)
+    deaugment_mask = staticmethod(lambda x, by: x)
+    def __init__(self, factors): self.params = factors
+
+
+class Compose(list):
+    def __iter__(self):
+        a, b = super().__iter__()
+        for p in a.params:
+            for q in b.params:
+                yield types.SimpleNamespace(augment_image=lambda x, p=p, q=q: b.augment_image(a.augment_image(x, p), q),
+                                            deaugment_mask=lambda x, p=p, q=q: a.deaugment_mask(b.deaugment_mask(x, q), p))
+
+
+package("ttach", Compose=Compose, HorizontalFlip=Flip, Multiply=Multiply)
+sys.path.insert(0, os.path.join(SRC, "captum"))
 S = os.path.join(SRC, "shap", "shap")
 unused = lambda *a, **k: None
 package("shap", S, Explanation=object)
@@ -51,6 +73,7 @@ import cv2, onnx, torch, torch.nn as nn, torch.nn.functional as F
 from onnx import numpy_helper
 from lime import lime_image
 from lime.wrappers.scikit_image import SegmentationAlgorithm
+import pytorch_grad_cam as cams
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
@@ -59,21 +82,33 @@ torch.set_num_threads(1)
 
 
 class OnnxNet(nn.Module):
-    """Runs an ONNX graph of plain operators; `tap` passes one tensor through a module that hooks can watch."""
+    """Runs an ONNX graph of plain operators; `tap` passes one tensor through a module that hooks can watch, `taps` others."""
 
     def __init__(self, path, tap):
         super().__init__()
         self.g = onnx.load(path).graph
         self.w = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in self.g.initializer}
         self.tap, self.watched = tap, nn.Identity()
+        self.taps, self.watching = {}, nn.ModuleList()
+        self.relus = nn.ModuleDict({n.output[0].replace(".", "_"): nn.ReLU() for n in self.g.node if n.op_type == "Relu"})
         self.anchor = nn.Parameter(torch.zeros(1))       # so that gradients flow to the tap
+
+    def watch(self, tensor):
+        """A module that `tensor` passes through, for hooks."""
+        if tensor not in self.taps:
+            self.taps[tensor] = len(self.watching)
+            self.watching.append(nn.Identity())
+        return self.watching[self.taps[tensor]]
 
     def forward(self, x):
         v = {**self.w, [i.name for i in self.g.input if i.name not in self.w][0]: x + 0 * self.anchor}
         for n in self.g.node:
             a = {q.name: onnx.helper.get_attribute_value(q) for q in n.attribute}
             i = [v.get(k) for k in n.input]
-            y = getattr(self, "op_" + n.op_type)(a, *i)
+            relu = self.relus[n.output[0].replace(".", "_")] if n.op_type == "Relu" else None   # modules: captum hooks them
+            y = relu(i[0]) if relu else getattr(self, "op_" + n.op_type)(a, *i)
+            if n.output[0] in self.taps:
+                y = self.watching[self.taps[n.output[0]]](y)
             v[n.output[0]] = self.watched(y) if n.output[0] == self.tap else y
         return v[self.g.output[0].name]
 
@@ -90,7 +125,6 @@ class OnnxNet(nn.Module):
     def op_AveragePool(self, a, x): return F.avg_pool2d(x, tuple(a["kernel_shape"]), count_include_pad=bool(a.get("count_include_pad", 0)), **self.window(a))
     def op_BatchNormalization(self, a, x, w, b, m, s): return F.batch_norm(x, m, s, w, b, eps=a.get("epsilon", 1e-5))
     def op_GlobalAveragePool(self, a, x): return x.mean((2, 3), keepdim=True)
-    def op_Relu(self, a, x): return F.relu(x)
     def op_Add(self, a, x, y): return x + y
     def op_Concat(self, a, *xs): return torch.cat(xs, a["axis"])
     def op_Flatten(self, a, x): return torch.flatten(x, 1)
@@ -252,6 +286,48 @@ for k, c in enumerate(top):
     a, g = cam.activations_and_grads.activations[0].numpy(), cam.activations_and_grads.gradients[0].numpy()
     w = g.mean((2, 3))
     save(f"gradcam_{k}_raw", np.maximum((w[:, :, None, None] * a).sum(1), 0)[0])
+def cam_family():
+    """The rest of pytorch-grad-cam at the ReLU of the last convolution, and what is special before it and with two layers."""
+    relu = next(n.output[0] for n in net.g.node if n.op_type == "Relu" and n.input[0] == layer)
+    early = [n.output[0] for n in net.g.node if n.op_type == "Relu"][0]
+    x = tensor(img[None])
+
+    def run(name, cls, layers, which=0, **how):
+        np.random.seed(0)
+        save("cam_" + name, cls(net, [net.watch(t) for t in layers])(x, [ClassifierOutputTarget(top[which])], **how)[0])
+    peer = {"gradcam++": cams.GradCAMPlusPlus, "xgradcam": cams.XGradCAM, "hirescam": cams.HiResCAM, "layercam": cams.LayerCAM,
+            "eigencam": cams.EigenCAM, "eigengradcam": cams.EigenGradCAM, "scorecam": cams.ScoreCAM, "ablationcam": cams.AblationCAM}
+    for name, cls in peer.items():
+        run(name, cls, [relu])
+        if name != "ablationcam":                        # before the ReLU the peer ablates to -1e7, -2e7, ... by place in the batch
+            run(name + "_signed", cls, [layer], 1)
+        run(name + "_aug", cls, [relu], 1, aug_smooth=True)
+    for name, cls in {"gradcam": GradCAM, "gradcam++": peer["gradcam++"], "hirescam": peer["hirescam"], "layercam": peer["layercam"],
+                      "scorecam": peer["scorecam"]}.items():
+        run(name + "_eigen", cls, [relu], 1, eigen_smooth=True)
+        if name != "scorecam":
+            run(name + "_two", cls, [early, relu])
+    run("gradcam_aug_eigen", GradCAM, [relu], aug_smooth=True, eigen_smooth=True)
+
+
+def gradient_family():
+    """captum's gradients, channel by channel, with the noise of SmoothGrad beside its result."""
+    from captum.attr import Saliency, InputXGradient, IntegratedGradients, GuidedBackprop, NoiseTunnel
+    x = tensor(img[None])
+    save("grad_saliency", Saliency(net).attribute(x.clone().requires_grad_(), target=top[0], abs=False)[0].detach())
+    save("grad_input_x_gradient", InputXGradient(net).attribute(x.clone().requires_grad_(), target=top[0])[0].detach())
+    save("grad_integrated_gradients", IntegratedGradients(net).attribute(x, torch.zeros_like(x), target=top[0], n_steps=50)[0].detach())
+    save("grad_guided_backprop", GuidedBackprop(net).attribute(x.clone().requires_grad_(), target=top[1])[0].detach())
+    torch.manual_seed(0)
+    seen = []
+    spy = lambda q: (seen.append(q.detach().clone()), net(q))[1]
+    a = NoiseTunnel(Saliency(spy)).attribute(x.clone(), nt_type="smoothgrad", nt_samples=4, stdevs=.3, target=top[0], abs=False)
+    save("grad_smoothgrad", a[0].detach())
+    save("grad_smoothgrad_noise", torch.cat(seen) - x)
+
+
+cam_family()
+gradient_family()
 save("top", np.array(top, np.int32))
 print("layer", layer, "top", top, "p", predict(img[None])[0].round(3), "players", players)
 

@@ -64,7 +64,7 @@ static void every_kind(void **state) {
     scene_close(&s);
 }
 
-/* Half image, half fill is what a map of 1/2 gives. */
+/* Half image, half fill is what a map of 1/2 gives, up to the rounding of a mean taken before or after normalisation. */
 static void soft_blend(void **state) {
     (void)state;
     scene s;
@@ -77,7 +77,7 @@ static void soft_blend(void **state) {
     for (int i = 0; i < 3 * PIXELS; i++) rgb[i] = (s.image.rgb[i] + 255.0f) / 2;
     TRY(why_evaluator_run(s.ev, &(why_perturbation){.kind = WHY_SOFT_MAP, .fill = fill, .u.soft = half}, 1, got));
     TRY(why_evaluator_run(s.ev, &(why_perturbation){.kind = WHY_WHOLE_IMAGE, .u.rgb = rgb}, 1, want));
-    assert_memory_equal(got, want, (size_t)scene_outputs(&s) * sizeof *got);
+    for (int i = 0; i < scene_outputs(&s); i++) assert_true(fabsf(got[i] - want[i]) < 1e-5f);
     scene_close(&s);
 }
 
