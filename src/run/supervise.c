@@ -145,7 +145,7 @@ static double patience(const supervisor *s) {
     const why_patience *p = &s->o->patience;
     switch (s->marker.phase) {
     case WHY_MARKER_LAUNCHED:
-    case WHY_MARKER_STARTING: return p->start;
+    case WHY_MARKER_STARTING: return p->start * (1 + s->restarts); /* a machine may be slower than somebody thought */
     case WHY_MARKER_ENDING: return p->goodbye;
     default: return p->rank0;
     }

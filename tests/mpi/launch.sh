@@ -5,10 +5,12 @@
 patience=beat=0.5,silence=4,image=20,goodbye=8,rank0=6,start=30
 
 # launch WORKERS DB [OPTION OF RUN...]: in the background, as $background. Everything that descends from it carries a mark.
+# $launch_options: of launch and mpirun.
 launch() {
     workers=$1 db=$2
     shift 2
-    in_background env "WHYPIX_TEST_MARK=$work" "$WHYPIX" launch -n "$workers" ${mpirun_options:-} job.yaml --db "$db" --threads 1 \
+    # shellcheck disable=SC2086
+    in_background env "WHYPIX_TEST_MARK=$work" "$WHYPIX" launch -n "$workers" ${launch_options:-} job.yaml --db "$db" --threads 1 \
         --patience "$patience" "$@"
 }
 
