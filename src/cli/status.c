@@ -34,7 +34,8 @@ static const int field_kind[FIELD_COUNT] = {
     RUN_FIELDS(FIELD_KIND)
 #undef FIELD_KIND
 };
-static const char *const field_name[FIELD_COUNT] = {"job", "run", "state", "started", "ended", "version", "ranks", "threads", "cpu", "seconds"};
+static const char *const field_name[FIELD_COUNT] = {"job",     "run",   "state",   "started", "ended",
+                                                    "version", "ranks", "threads", "cpu",     "seconds"};
 
 /* Lists that are printed as they come: a title for people, a key for programs, and a query over the last run's shards (?, its
  * id) or over images (ids). Each column is one of `text`'s %s and one of `keys`. */
@@ -49,8 +50,10 @@ static const list shards = {"shards", "shards", "%s %s (%s images)", {"state", "
                             "SELECT state, count(*), sum(n) FROM shard WHERE run_id IN (%s) GROUP BY state ORDER BY state"};
 static const list retries = {"retried", "retries", "%s shards, at most %s times", {"n", "attempts"}, {true, true},
                              "SELECT count(*), max(attempts) FROM shard WHERE attempts > 1 AND run_id IN (%s) HAVING count(*) > 0"};
-static const list lost = {"lost rank", "lost", "%s: process %s on %s, %s shards", {"rank", "pid", "host", "shards"}, {true, true, false, true},
-                          "SELECT rank, pid, host, count(*) FROM shard WHERE state = 'lost' AND run_id IN (%s) GROUP BY rank, pid, host ORDER BY 1, 2"};
+static const list lost = {"lost rank", "lost", "%s: process %s on %s, %s shards", {"rank", "pid", "host", "shards"},
+                          {true, true, false, true},
+                          "SELECT rank, pid, host, count(*) FROM shard WHERE state = 'lost' AND run_id IN (%s)"
+                          " GROUP BY rank, pid, host ORDER BY 1, 2"};
 static const list slowest = {"slow image", "slowest", "%s s: %s", {"seconds", "image"}, {true, false},
                              "SELECT round(sum(t.wall), 2), i.path FROM image i JOIN timing t ON t.explanation_id BETWEEN i.id << 16"
                              " AND (i.id << 16) + 65535 WHERE i.id IN (%s) GROUP BY i.id ORDER BY 1 DESC, i.id"};
@@ -247,8 +250,8 @@ static why_status put_text(status *s) {
     put_run(s);
     why_buf_printf(b, "images       %" PRId64 ": %" PRId64 " done, %" PRId64 " failed, %" PRId64 " missing\n", c->images, c->images_done,
                    c->images_failed, images_missing(c));
-    why_buf_printf(b, "explanations %" PRId64 " cells an image: %" PRId64 " done, %" PRId64 " failed, %" PRId64 " missing\n", c->cells, c->done,
-                   c->failed, missing(c));
+    why_buf_printf(b, "explanations %" PRId64 " cells an image: %" PRId64 " done, %" PRId64 " failed, %" PRId64 " missing\n", c->cells,
+                   c->done, c->failed, missing(c));
     if (s->run[FIELD_SECONDS]) put_duration(b, "elapsed", strtod(s->run[FIELD_SECONDS], NULL), "");
     if (s->rate >= 0) why_buf_printf(b, "rate         %.3g images/s\n", s->rate);
     if (s->left >= 0) put_duration(b, "remaining", s->left, " at this rate");
