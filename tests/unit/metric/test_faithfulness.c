@@ -330,7 +330,8 @@ static void real_curves(const char *model_path, const char *image_path, const ch
         assert_int_equal(why_params_create(cases[i].metric->params, &p), WHY_OK);
         if (curve) assert_int_equal(why_params_set(p, "step", "1568"), WHY_OK);
         assert_int_equal(cases[i].metric->score(&in, p, &v), WHY_OK);
-        if (fabs(v.value - cases[i].want) > 1e-6) fail_msg("%s: got %.9g, want %.9g", cases[i].metric->name, v.value, cases[i].want);
+        /* Both networks are fp32: logits of about 20 carry 2e-6 of rounding each, and a drop divides two probabilities. */
+        if (fabs(v.value - cases[i].want) > 5e-6) fail_msg("%s: got %.9g, want %.9g", cases[i].metric->name, v.value, cases[i].want);
         why_params_destroy(&p);
     }
     why_subject_destroy(&b.subject);
