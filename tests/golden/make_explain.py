@@ -301,10 +301,12 @@ def cam_family():
         run(name, cls, [relu])
         if name != "ablationcam":                        # before the ReLU the peer ablates to -1e7, -2e7, ... by place in the batch
             run(name + "_signed", cls, [layer], 1)
-        run(name + "_aug", cls, [relu], 1, aug_smooth=True)
+        if "eigen" not in name:                          # six arbitrary signs averaged are no reference
+            run(name + "_aug", cls, [relu], 1, aug_smooth=True)
     for name, cls in {"gradcam": GradCAM, "gradcam++": peer["gradcam++"], "hirescam": peer["hirescam"], "layercam": peer["layercam"],
                       "scorecam": peer["scorecam"]}.items():
-        run(name + "_eigen", cls, [relu], 1, eigen_smooth=True)
+        if name != "gradcam++":
+            run(name + "_eigen", cls, [relu], 1, eigen_smooth=True)
         if name != "scorecam":
             run(name + "_two", cls, [early, relu])
     run("gradcam_aug_eigen", GradCAM, [relu], aug_smooth=True, eigen_smooth=True)

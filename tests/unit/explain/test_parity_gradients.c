@@ -164,6 +164,8 @@ static void golden_cams(void **state) {
     check_principal(&golden, &s, "cam_gradcam_eigen", "gradcam", 2, SETTINGS(EIGEN), "/7/Relu", "mean gradient");
     check_principal(&golden, &s, "cam_hirescam_eigen", "hirescam", 2, SETTINGS(EIGEN), "/7/Relu", "gradient");
     check_principal(&golden, &s, "cam_layercam_eigen", "layercam", 2, SETTINGS(EIGEN), "/7/Relu", "ladder");
+    check_cam(&golden, &s, "cam_scorecam_eigen", "scorecam", 2, SETTINGS(EIGEN));
+    check_cam(&golden, &s, "cam_gradcam_aug_eigen", "gradcam", 1, SETTINGS(EIGEN, "aug_smooth", "true"));
     scene_close(&s);
 }
 
