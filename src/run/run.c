@@ -262,7 +262,7 @@ static why_status choose_again(run *r) {
 
 static why_status open_database(run *r) {
     int64_t job_id, last_shard = 0;
-    if (!r->o->rerun) WHY_TRY(why_make_dirs_for(r->plan->database));
+    if (!r->o->rerun && why_make_dirs_for(r->plan->database)) return why_fail_in(WHY_ESTORE, "%s", r->plan->database);
     WHY_TRY(why_store_open(r->plan->database, &r->store));
     if (r->o->rerun) WHY_TRY(choose_again(r));
     WHY_TRY(why_plan_sync(r->plan, r->store, &job_id));
@@ -479,8 +479,9 @@ static why_status end_run_row(run *r, int code) {
 
 static why_status conclude(run *r, const why_desk_result *d, int *exit_code) {
     int64_t failed = 0;
-    WHY_TRY(why_store_query(r->store, "SELECT count(DISTINCT id >> 16) FROM explanation WHERE cell_id IN (SELECT id FROM cell) AND status = 'failed'",
-                            first_number, &failed));
+    /* A cell that can never be (the mask of an image without one) is a row, but no failure. */
+    WHY_TRY(why_store_query(r->store, "SELECT count(DISTINCT e.image_id) FROM failure f JOIN explanation e ON e.image_id = f.image_id"
+                            " AND e.cell_id = ifnull(f.cell_id, e.cell_id) WHERE e.status = 'failed'", first_number, &failed));
     *exit_code = d->exit_code == 0 && failed > 0 ? 1 : d->exit_code;
     WHY_TRY(end_run_row(r, *exit_code));
     on_progress(r, &d->view);

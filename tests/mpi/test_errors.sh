@@ -9,7 +9,7 @@ timeout 60 mpirun -n 3 "$WHYPIX" run typo.yaml >log 2>&1
 [ "$(grep -c '^whypix run: .*tagrets' log)" = 1 ] || fail "unknown key: not said exactly once"
 
 run 2 1 /proc/no-such-folder/x.db
-[ $? -gt 1 ] || fail "database in a folder that cannot be made: wrong exit code"
+[ $? = 3 ] || fail "database in a folder that cannot be made: wrong exit code"
 [ "$(grep -c '^whypix run: .*no-such-folder/x.db' log)" = 1 ] || fail "unwritable database: not said exactly once"
 
 # Ranks that read different jobs (one sees an old file) would mix two experiments.
