@@ -6,9 +6,7 @@
 #include "base/mem.h"
 #include "base/npy.h"
 
-static void set_bit(why_masks *m, int i, int k) { m->bits[(size_t)i * m->words + (size_t)k / 64] |= (uint64_t)1 << k % 64; }
-
-static why_status create(int n, int k, why_masks *m) {
+why_status why_masks_create(int n, int k, why_masks *m) {
     *m = (why_masks){.n = n, .k = k, .words = ((size_t)k + 63) / 64};
     return why_alloc((size_t)n * m->words, sizeof *m->bits, "masks", &m->bits);
 }
@@ -18,15 +16,21 @@ void why_masks_clear(why_masks *m) {
     *m = (why_masks){0};
 }
 
+void why_masks_complement(why_masks *m, int to, int from) {
+    uint64_t *row = m->bits + (size_t)to * m->words;
+    for (size_t w = 0; w < m->words; w++) row[w] = ~why_masks_row(m, from)[w];
+    if (m->k % 64) row[m->words - 1] &= ((uint64_t)1 << m->k % 64) - 1;
+}
+
 why_status why_masks_draw(why_stream stream, int n, int k, why_masks *out) {
-    WHY_TRY(create(n, k, out));
-    for (int j = 0; j < k; j++) set_bit(out, 0, j);
+    WHY_TRY(why_masks_create(n, k, out));
+    for (int j = 0; j < k; j++) why_masks_set(out, 0, j);
     for (int i = 1; i < n; i++) {
         why_rng g = why_rng_at(stream, (uint64_t)i);
         uint32_t bits = 0;
         for (int j = 0; j < k; j++, bits >>= 1) {
             if (j % 32 == 0) bits = why_rng_u32(&g);
-            if (bits & 1) set_bit(out, i, j);
+            if (bits & 1) why_masks_set(out, i, j);
         }
     }
     return WHY_OK;
@@ -35,13 +39,13 @@ why_status why_masks_draw(why_stream stream, int n, int k, why_masks *out) {
 /* lime draws the segmenter's seed first, then one number per bit, row by row, and overwrites row 0. numpy's randint(0, 2)
  * keeps the lowest bit of each 32-bit output. */
 why_status why_masks_reference(uint32_t seed, int n, int k, why_masks *out) {
-    WHY_TRY(create(n, k, out));
+    WHY_TRY(why_masks_create(n, k, out));
     why_mt19937 g;
     why_mt19937_seed(&g, seed);
     (void)why_mt19937_below(&g, 1000);
     for (int i = 0; i < n; i++)
         for (int j = 0; j < k; j++)
-            if ((why_mt19937_u32(&g) & 1) || i == 0) set_bit(out, i, j);
+            if ((why_mt19937_u32(&g) & 1) || i == 0) why_masks_set(out, i, j);
     return WHY_OK;
 }
 
@@ -57,7 +61,7 @@ static why_status take_values(const int32_t *v, why_masks *m) {
         for (int j = 0; j < m->k; j++, v++) {
             if (*v != 0 && *v != 1) return why_fail(WHY_EFORMAT, "row %d, column %d: got %d, want 0 or 1", i, j, *v);
             if (i == 0 && *v == 0) return why_fail(WHY_EFORMAT, "row 0 hides segment %d: the first mask shows everything", j);
-            if (*v) set_bit(m, i, j);
+            if (*v) why_masks_set(m, i, j);
         }
     return WHY_OK;
 }
@@ -68,7 +72,7 @@ why_status why_masks_read(const char *path, int n, int k, why_masks *out) {
     *out = (why_masks){0};
     WHY_TRY(why_npy_load_i32(path, &shape, &v));
     why_status st = check_shape(&shape, k);
-    if (!st) st = create(shape.dim[0] < n ? (int)shape.dim[0] : n, k, out);
+    if (!st) st = why_masks_create(shape.dim[0] < n ? (int)shape.dim[0] : n, k, out);
     if (!st) st = take_values(v, out);
     free(v);
     if (!st) return WHY_OK;

@@ -21,7 +21,7 @@ static void exact_line(void **state) {
     double x[] = {0, 0, 1, 0, 0, 1, 1, 1, 2, 5}, y[5], w[] = {1, .5, 2, .25, 7}, coef[2];
     for (int i = 0; i < 5; i++) y[i] = 2 + 3 * x[2 * i] - x[2 * i + 1];
     why_wls_fit f;
-    assert_int_equal(why_wls_ridge(x, y, w, 5, 2, 0, coef, &f), WHY_OK);
+    assert_int_equal(why_wls_ridge(x, y, w, 5, 2, 0, NULL, coef, NULL, &f), WHY_OK);
     near(coef[0], 3, 1e-12);
     near(coef[1], -1, 1e-12);
     near(f.intercept, 2, 1e-12);
@@ -40,7 +40,7 @@ static void one_column(void **state) {
     double want = sxy / (sxx + alpha), b = my - want * mx;
     for (int i = 0; i < 4; i++) rest += w[i] * (y[i] - b - want * x[i]) * (y[i] - b - want * x[i]);
     why_wls_fit f;
-    assert_int_equal(why_wls_ridge(x, y, w, 4, 1, alpha, &coef, &f), WHY_OK);
+    assert_int_equal(why_wls_ridge(x, y, w, 4, 1, alpha, NULL, &coef, NULL, &f), WHY_OK);
     near(coef, want, 1e-14);
     near(f.intercept, b, 1e-14);
     near(f.r2, 1 - rest / syy, 1e-14);
@@ -60,8 +60,8 @@ static void weights_are_counts(void **state) {
         yb[i] = ya[from[i]];
     }
     why_wls_fit fa, fb;
-    assert_int_equal(why_wls_ridge(a, ya, wa, 5, K, 1, ca, &fa), WHY_OK);
-    assert_int_equal(why_wls_ridge(b, yb, wb, 5, K, 1, cb, &fb), WHY_OK);
+    assert_int_equal(why_wls_ridge(a, ya, wa, 5, K, 1, NULL, ca, NULL, &fa), WHY_OK);
+    assert_int_equal(why_wls_ridge(b, yb, wb, 5, K, 1, NULL, cb, NULL, &fb), WHY_OK);
     for (int k = 0; k < K; k++) near(ca[k], cb[k], 1e-13);
     near(fa.intercept, fb.intercept, 1e-13);
     near(fa.r2, fb.r2, 1e-13);
@@ -76,7 +76,7 @@ static void gradient_vanishes(void **state) {
     for (int i = 0; i < N * K; i++) kept[i] = x[i] = why_rng_u32(&g) & 1;
     for (int i = 0; i < N; i++) y[i] = why_rng_uniform(&g), w[i] = why_rng_uniform(&g);
     why_wls_fit f;
-    assert_int_equal(why_wls_ridge(x, y, w, N, K, 1, coef, &f), WHY_OK);
+    assert_int_equal(why_wls_ridge(x, y, w, N, K, 1, NULL, coef, NULL, &f), WHY_OK);
     double error[N], sum = 0;
     for (int i = 0; i < N; i++) {
         error[i] = y[i] - f.intercept;
@@ -96,12 +96,12 @@ static void undefined(void **state) {
     double x[] = {1, 1, 0, 0, 1, 1}, copy[6], y[] = {.1, .1, .1}, w[] = {1, 1, 1}, coef[2];
     why_wls_fit f;
     memcpy(copy, x, sizeof x);
-    assert_int_equal(why_wls_ridge(copy, y, w, 3, 2, 0, coef, &f), WHY_EUNDEFINED);
+    assert_int_equal(why_wls_ridge(copy, y, w, 3, 2, 0, NULL, coef, NULL, &f), WHY_EUNDEFINED);
     assert_non_null(strstr(why_error_text(), "linearly dependent"));
-    assert_int_equal(why_wls_ridge(x, y, w, 3, 2, 1, coef, &f), WHY_OK);
+    assert_int_equal(why_wls_ridge(x, y, w, 3, 2, 1, NULL, coef, NULL, &f), WHY_OK);
     assert_true(isnan(f.r2)); /* a constant y has no variance to explain */
     near(f.intercept, .1, 1e-15);
-    assert_int_equal(why_wls_ridge(x, y, w, 0, 2, 1, coef, &f), WHY_EARG);
+    assert_int_equal(why_wls_ridge(x, y, w, 0, 2, 1, NULL, coef, NULL, &f), WHY_EARG);
 }
 
 int main(void) {
