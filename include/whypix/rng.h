@@ -34,6 +34,7 @@ typedef struct why_mt19937 {
 } why_mt19937;
 void why_mt19937_seed(why_mt19937 *g, uint32_t seed);
 uint32_t why_mt19937_u32(why_mt19937 *g);
+double why_mt19937_uniform(why_mt19937 *g); /* RandomState.random_sample: [0, 1), 53 bits */
 /* RandomState.randint(0, n) for 1 <= n < 2^32 as numpy draws it (masked rejection; nothing is drawn for n = 1). */
 uint32_t why_mt19937_below(why_mt19937 *g, uint32_t n);
 

@@ -76,6 +76,11 @@ uint32_t why_mt19937_u32(why_mt19937 *g) {
     return y ^ y >> 18;
 }
 
+double why_mt19937_uniform(why_mt19937 *g) {
+    uint64_t hi = why_mt19937_u32(g) >> 5, lo = why_mt19937_u32(g) >> 6;
+    return (double)(hi << 26 | lo) / 9007199254740992.0;
+}
+
 uint32_t why_mt19937_below(why_mt19937 *g, uint32_t n) {
     if (n <= 1) return 0; /* numpy draws nothing when there is no choice */
     uint32_t mask = n - 1, v;

@@ -5,6 +5,8 @@
 #include "whypix/explain.h"
 
 extern const why_explainer why_explainer_lime, why_explainer_shap_partition, why_explainer_gradcam;
+extern const why_explainer why_explainer_shap_kernel, why_explainer_shap_permutation, why_explainer_shap_exact;
+extern const why_explainer why_explainer_occlusion, why_explainer_rise;
 extern const why_explainer why_explainer_gradcam_pp, why_explainer_xgradcam, why_explainer_hirescam, why_explainer_layercam;
 extern const why_explainer why_explainer_eigencam, why_explainer_eigengradcam, why_explainer_scorecam, why_explainer_ablationcam;
 extern const why_explainer why_explainer_saliency, why_explainer_input_x_gradient, why_explainer_integrated_gradients;

@@ -11,6 +11,11 @@
 const why_explainer *const why_explainers[] = {
     &why_explainer_lime,
     &why_explainer_shap_partition,
+    &why_explainer_shap_kernel,
+    &why_explainer_shap_permutation,
+    &why_explainer_shap_exact,
+    &why_explainer_occlusion,
+    &why_explainer_rise,
     &why_explainer_gradcam,
     &why_explainer_gradcam_pp,
     &why_explainer_xgradcam,

@@ -1,0 +1,137 @@
+/* Kernel SHAP (Lundberg and Lee 2017, Theorem 2): Shapley values are the solution of a weighted least squares problem over
+ * coalitions S of segments, phi = argmin sum of w(S) (v(S) - v(0) - sum of phi over S)^2 with sum of phi = v(all) - v(0),
+ * where w(S) = (M-1) / (C(M,|S|) |S| (M-|S|)). Which coalitions are scored is coalitions_*.c's matter. No l1 selection:
+ * the peer's default keeps ten segments and zeroes the others. */
+#include "explain/explainer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "explain/coalitions.h"
+#include "explain/game.h"
+#include "explain/kriging.h"
+#include "explain/wls.h"
+
+static const why_param params[] = {
+    {"evaluations", WHY_PARAM_INT, "0", 0, 1000000, NULL, "budget, the empty and the full picture included; 0: 2 M + 2050, shap's choice"},
+    WHY_GAME_PARAMS("quickshift", "mean"),
+    {"sampling", WHY_PARAM_CHOICE, "shap", 0, 0, "shap|tight",
+     "shap: as shap 0.49.1; tight: pairs by leverage score, without replacement, interactions interpolated"},
+    {"reference", WHY_PARAM_BOOL, "false", 0, 0, NULL, "draw what shap 0.49.1 draws after numpy.random.seed(reference_seed)"},
+    {"reference_seed", WHY_PARAM_INT, "0", 0, 4294967295.0, NULL, "numpy seed of the reference draws"},
+    {0},
+};
+
+static bool is_tight(const why_params *p) { return strcmp(why_params_text(p, "sampling"), "tight") == 0; }
+
+/* All coalitions, if the budget is as large; empty and full are in it. Tight sampling takes pairs. */
+static int64_t budget_of(const why_params *p, int players) {
+    int64_t wanted = why_params_int(p, "evaluations"), most = (int64_t)why_coalitions_most(players) + 2;
+    if (wanted == 0) wanted = 2 * (int64_t)players + 2050;
+    if (is_tight(p)) wanted -= wanted % 2;
+    return wanted < most ? wanted : most;
+}
+
+/* A coalition and its complement tell one thing between them, and M - 1 unknowns are left by the sum. */
+static why_status check_budget(int64_t budget, int players, bool tight) {
+    int64_t least = 2 * (int64_t)players;
+    if (tight && budget > WHY_KRIGING_MOST + 2 && budget < why_coalitions_most(players))
+        return why_fail(WHY_EARG, "evaluations: got %lld, want at most %d with tight sampling", (long long)budget, WHY_KRIGING_MOST + 2);
+    if (budget >= least || players == 1) return WHY_OK;
+    return why_fail(WHY_EARG, "evaluations: got %lld, want at least %lld for %d segments", (long long)budget, (long long)least, players);
+}
+
+static why_status choose_coalitions(const why_request *r, int players, int budget, why_coalitions *c) {
+    if (is_tight(r->params)) return why_coalitions_tight(r->stream, players, budget, c);
+    const uint32_t seed = (uint32_t)why_params_int(r->params, "reference_seed");
+    return why_coalitions_shap(r->stream, why_params_bool(r->params, "reference") ? &seed : NULL, players, budget, c);
+}
+
+/* v(0) and v(all). */
+static why_status score_ends(const why_game *g, double ends[2]) {
+    why_masks m;
+    WHY_TRY(why_masks_create(2, g->players, &m));
+    why_masks_complement(&m, 1, 0);
+    why_status st = why_game_values(g, &m, ends);
+    why_masks_clear(&m);
+    return st;
+}
+
+struct solution {
+    double *x, *y, *phi, *se; /* n x M, n, M, M */
+};
+
+static void solution_clear(struct solution *s) {
+    free(s->x);
+    free(s->y);
+    free(s->phi);
+    free(s->se);
+}
+
+static why_status solution_create(int n, int players, struct solution *s) {
+    size_t k = (size_t)players;
+    WHY_TRY(why_alloc((size_t)n * k, sizeof *s->x, "regression rows", &s->x));
+    WHY_TRY(why_alloc((size_t)n, sizeof *s->y, "scores of the coalitions", &s->y));
+    WHY_TRY(why_alloc(k, sizeof *s->phi, "Shapley values", &s->phi));
+    return why_alloc(k, sizeof *s->se, "standard errors", &s->se);
+}
+
+/* With every coalition scored there is nothing to interpolate. */
+static why_status solve(const why_game *g, const why_coalitions *c, const double ends[2], struct solution *s) {
+    double *x = s->x;
+    WHY_TRY(why_game_values(g, &c->masks, s->y));
+    if (is_tight(g->r->params) && c->draws.units > 0) return why_kriging(c, s->y, ends[1] - ends[0], s->phi, s->se);
+    for (int i = 0; i < c->masks.n; i++) {
+        s->y[i] -= ends[0];
+        for (int k = 0; k < g->players; k++) *x++ = why_masks_bit(&c->masks, i, k);
+    }
+    return why_wls_with_sum(s->x, s->y, c->weight, c->masks.n, g->players, ends[1] - ends[0], &c->draws, s->phi, s->se);
+}
+
+static why_status explain_coalitions(const why_game *g, const why_coalitions *c, why_explanation *out) {
+    struct solution s = {0};
+    double ends[2];
+    why_status st = solution_create(c->masks.n, g->players, &s);
+    if (!st) st = score_ends(g, ends);
+    if (!st) st = solve(g, c, ends, &s);
+    if (!st) {
+        out->residual = ends[1] - ends[0];
+        for (int k = 0; k < g->players; k++) out->residual -= s.phi[k];
+        out->evaluations = c->masks.n + 2;
+        why_game_finish(g, s.phi, s.se, out);
+    }
+    solution_clear(&s);
+    return st;
+}
+
+static why_status explain(const why_request *r, why_explanation *out) {
+    why_game g;
+    why_coalitions c;
+    WHY_TRY(why_game_open(r, &g));
+    int64_t budget = budget_of(r->params, g.players);
+    WHY_TRY(check_budget(budget, g.players, is_tight(r->params)));
+    WHY_TRY(choose_coalitions(r, g.players, (int)budget - 2, &c));
+    why_status st = explain_coalitions(&g, &c, out);
+    why_coalitions_clear(&c);
+    return st;
+}
+
+static int64_t evaluations(const why_params *p, int h, int w, int segments) {
+    (void)h, (void)w;
+    if (segments > 0) return budget_of(p, segments);
+    int64_t wanted = why_params_int(p, "evaluations");
+    return wanted > 0 ? wanted : 2050;
+}
+
+const why_explainer why_explainer_shap_kernel = {
+    .name = "shap_kernel",
+    .help = "Shapley values of the segments by weighted least squares over coalitions",
+    .source = "Lundberg 2017; shap 0.49.1 KernelExplainer; tight: Musco 2025",
+    .flags = WHY_USES_SEGMENTS | WHY_STOCHASTIC,
+    .output = WHY_PROBABILITY,
+    .budget = "evaluations",
+    .params = params,
+    .evaluations = evaluations,
+    .explain = explain,
+};
