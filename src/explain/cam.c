@@ -66,7 +66,8 @@ static why_status look(const struct frame *f, why_cam_view *v) {
     WHY_TRY(refuse_input(why_evaluator_model(why_subject_evaluator(f->r->subject)), v->layer));
     WHY_TRY(why_evaluator_gradient(why_subject_evaluator(f->r->subject), v->layer, v->picture, 1, f->r->class_index, f->r->output,
                                    WHY_RULE_PLAIN, &act, &grad));
-    if (act.shape.rank != 4) return why_fail(WHY_EARG, "layer '%s': its output is a vector, class activation maps want a feature map", v->layer);
+    if (act.shape.rank != 4)
+        return why_fail(WHY_EARG, "layer '%s': its output is a vector, class activation maps want a feature map", v->layer);
     v->act = act.data;
     v->grad = grad.data;
     v->channels = (size_t)act.shape.dim[1];

@@ -486,7 +486,8 @@ why_status why_evaluator_ablate(why_evaluator *ev, const char *layer, const why_
     if (shape.rank != 4) return why_fail(WHY_EARG, "layer '%s': its output is a vector, ablation wants a feature map", layer);
     WHY_TRY(ablate(ev, p, &shape));
     size_t width = (size_t)ev->outputs;
-    for (int64_t k = 0; k < shape.dim[1]; k++) memcpy(logits + (size_t)k * width, why_cache_row(ev->cache, ev->rows[k]), width * sizeof *logits);
+    for (int64_t k = 0; k < shape.dim[1]; k++)
+        memcpy(logits + (size_t)k * width, why_cache_row(ev->cache, ev->rows[k]), width * sizeof *logits);
     ev->asked += shape.dim[1];
     return WHY_OK;
 }

@@ -28,7 +28,8 @@ void why_fold_channels(const why_params *p, const double *v, int channels, why_e
 why_status why_input_gradient(const why_request *r, why_rule rule, const float **x, const float **g, int *channels) {
     why_tensor_view input, gradient;
     WHY_TRY(why_request_check_class(r));
-    WHY_TRY(why_evaluator_gradient(why_subject_evaluator(r->subject), "input", NULL, 1, r->class_index, r->output, rule, &input, &gradient));
+    why_evaluator *ev = why_subject_evaluator(r->subject);
+    WHY_TRY(why_evaluator_gradient(ev, "input", NULL, 1, r->class_index, r->output, rule, &input, &gradient));
     if (x) *x = input.data;
     *g = gradient.data;
     *channels = (int)gradient.shape.dim[1];

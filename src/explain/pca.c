@@ -26,7 +26,8 @@ static why_status top_eigenvector(double *gram, int n, double *value, double *ve
     if (!st) {
         lapack_int info =
             LAPACKE_dsyevx(LAPACK_ROW_MAJOR, 'V', 'I', 'L', n, gram, n, 0, 0, n, n, 0, &found, values, vector, 1, failed);
-        if (info != 0 || found != 1) st = why_fail(WHY_EUNDEFINED, "principal component: none found among %d (LAPACK says %d)", n, (int)info);
+        if (info != 0 || found != 1)
+            st = why_fail(WHY_EUNDEFINED, "principal component: none found among %d (LAPACK says %d)", n, (int)info);
         *value = values[0];
         free(failed);
     }

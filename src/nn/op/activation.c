@@ -102,7 +102,8 @@ BACKWARD(tanh_backward, r->out, 1 - v * v)
 
 const why_op why_op_relu = {.name = "Relu", .build = build_plain, .as_clamp = as_clamp,
                             SHARED(clamp_forward, WHY_NEEDS_OUTPUT, clamp_backward, guided_backward)};
-const why_op why_op_clip = {.name = "Clip", .build = build_clip, .as_clamp = as_clamp, SHARED(clamp_forward, WHY_NEEDS_OUTPUT, clamp_backward)};
+const why_op why_op_clip = {.name = "Clip", .build = build_clip, .as_clamp = as_clamp,
+                            SHARED(clamp_forward, WHY_NEEDS_OUTPUT, clamp_backward)};
 const why_op why_op_leaky_relu = {.name = "LeakyRelu", .build = build_plain, SHARED(leaky_forward, WHY_NEEDS_INPUT, leaky_backward)};
 const why_op why_op_sigmoid = {.name = "Sigmoid", .build = build_plain, SHARED(sigmoid_forward, WHY_NEEDS_OUTPUT, sigmoid_backward)};
 const why_op why_op_tanh = {.name = "Tanh", .build = build_plain, SHARED(tanh_forward, WHY_NEEDS_OUTPUT, tanh_backward)};

@@ -160,7 +160,8 @@ static void several_layers(void **state) {
     (void)state;
     scene s;
     scene_open(&s, 2, 1);
-    why_explanation one = scene_explain(&s, "gradcam", 1, SETTINGS(RELU)), twice = scene_explain(&s, "gradcam", 1, SETTINGS("layer", "/7/Relu+/7/Relu"));
+    why_explanation one = scene_explain(&s, "gradcam", 1, SETTINGS(RELU));
+    why_explanation twice = scene_explain(&s, "gradcam", 1, SETTINGS("layer", "/7/Relu+/7/Relu"));
     float lo = one.map[0], hi = one.map[0];
     for (int i = 0; i < PIXELS; i++) lo = fminf(lo, one.map[i]), hi = fmaxf(hi, one.map[i]);
     for (int i = 0; i < PIXELS; i++) one.map[i] = (one.map[i] - lo) / (hi - lo);
@@ -237,7 +238,8 @@ static void assert_linear(const scene *s, const char *explainer, const char *cha
 
 static void gradients_of_a_linear_model(void **state) {
     (void)state;
-    static const char *const plain[] = {"saliency", "guided_backprop", "smoothgrad"}, *const times[] = {"input_x_gradient", "integrated_gradients"};
+    static const char *const plain[] = {"saliency", "guided_backprop", "smoothgrad"};
+    static const char *const times[] = {"input_x_gradient", "integrated_gradients"};
     static const char *const channels[] = {"sum", "abs_sum", "max_abs"};
     scene s;
     float w[SIZE][2], x[SIZE];
@@ -285,7 +287,8 @@ static void smoothgrad(void **state) {
     scene s, t;
     scene_open(&s, 1, 1);
     scene_open(&t, 16, 2);
-    why_explanation a = scene_explain(&s, "smoothgrad", 1, SETTINGS("samples", "20")), b = scene_explain(&t, "smoothgrad", 1, SETTINGS("samples", "20"));
+    why_explanation a = scene_explain(&s, "smoothgrad", 1, SETTINGS("samples", "20"));
+    why_explanation b = scene_explain(&t, "smoothgrad", 1, SETTINGS("samples", "20"));
     why_explanation ig = scene_explain(&s, "integrated_gradients", 1, SETTINGS("steps", "9"));
     why_explanation ig2 = scene_explain(&t, "integrated_gradients", 1, SETTINGS("steps", "9"));
     assert_memory_equal(a.map, b.map, PIXELS * sizeof *a.map);
