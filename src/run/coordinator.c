@@ -12,6 +12,7 @@ typedef enum image_state { PENDING, ASSIGNED, STORED, COMMITTED } image_state;
 
 typedef struct image {
     uint8_t state, losses;
+    bool taken_over; /* once from a worker that was only quiet */
     int32_t owner; /* index of the shard that has it; NONE while pending */
     int32_t from;  /* index of the shard whose record was stored, or NONE */
 } image;
@@ -269,11 +270,21 @@ static why_status release(why_coordinator *c, worker *w, int suspect, const char
     return suspect == NONE ? WHY_OK : blame(c, suspect, culprit, NULL);
 }
 
+/* The worker need not begin what it has; the image that is running is of its oldest shard. */
+static why_status tell_to_forget(why_coordinator *c, int index, bool break_off) {
+    const int oldest = c->workers[index].oldest;
+    for (int s = oldest; s != NONE; s = c->shards[s].next)
+        WHY_TRY(act(c, (why_action){.type = WHY_ACTION_FORGET,
+                                    .worker = index,
+                                    .shard = shard_id(c, s),
+                                    .flag = break_off && s == oldest}));
+    return WHY_OK;
+}
+
 static why_status lose(why_coordinator *c, int index, const char *text) {
     worker *w = &c->workers[index];
     snprintf(c->trouble, sizeof c->trouble, "worker %d %s", index, text);
-    for (int s = w->oldest; s != NONE; s = c->shards[s].next)
-        WHY_TRY(act(c, (why_action){.type = WHY_ACTION_FORGET, .worker = index, .shard = shard_id(c, s), .flag = w->stuck}));
+    WHY_TRY(tell_to_forget(c, index, w->stuck));
     enter(c, w, LOST);
     return release(c, w, suspect_of(c, w, NONE), "lost");
 }
@@ -350,9 +361,8 @@ static why_status on_crash(why_coordinator *c, const why_event *e) {
     const char *how = e->text ? e->text : "no reason given";
     w->progress = c->now;
     if (w->state == ABSENT || w->state == LOST) WHY_TRY(come_alive(c, e->worker));
-    const int i = e->image >= 0 && e->image < c->o.images ? e->image : NONE;
-    if (i == NONE || suspect_of(c, w, i) != i) return WHY_OK;
-    const int s = c->images[i].owner;
+    const int i = e->image >= 0 && e->image < c->o.images ? e->image : NONE, s = i == NONE ? NONE : c->images[i].owner;
+    if (s == NONE || c->shards[s].worker != e->worker || shard_id(c, s) != e->shard) return WHY_OK; /* an old one, or told twice */
     snprintf(c->trouble, sizeof c->trouble, "worker %d: an image killed its process: %s", e->worker, how);
     reclaim(c, i);
     touch(c);
@@ -374,6 +384,9 @@ static why_status on_bye(why_coordinator *c, const why_event *e) {
 }
 
 /* ---------------------------------------------------------------- tick: time limits */
+/* A worker that has missed three beats is doubtful: it is not yet lost, but nothing new is left to it. */
+static bool is_doubtful(const why_coordinator *c, const worker *w) { return c->now - w->heard > fmin(c->o.silence, 3 * c->o.beat_every); }
+
 static double image_limit(const why_coordinator *c) {
     return c->measured == 0 ? c->o.first_image : fmax(c->o.least, c->o.slack * c->wall_max);
 }
@@ -383,16 +396,39 @@ static why_status judge(why_coordinator *c, int index) {
     char text[96];
     const double quiet = c->now - w->heard, stuck = c->now - w->progress;
     const double limit = w->open > 0 ? image_limit(c) : w->state == STOPPING ? fmax(c->o.goodbye, 2 * c->wall_max) : INFINITY;
-    if (quiet > c->o.silence) snprintf(text, sizeof text, "was silent for %.0f s", quiet);
+    const bool idle = w->open == 0 && w->state == STOPPING;
+    if (quiet > c->o.silence || (idle && is_doubtful(c, w))) snprintf(text, sizeof text, "was silent for %.0f s", quiet);
     else if (stuck > limit) snprintf(text, sizeof text, "made no progress for %.0f s", stuck);
     else return WHY_OK;
-    w->stuck = quiet <= c->o.silence;
+    w->stuck = stuck > limit && quiet <= c->o.silence;
     return lose(c, index, text);
 }
 
-static why_status check_worker(why_coordinator *c, int index) {
+static bool somebody_is_idle(const why_coordinator *c) {
+    for (int k = 0; k < c->n_hungry; k++) {
+        const worker *w = &c->workers[c->hungry[k]];
+        if (w->state == LIVE && w->open == 0 && !is_doubtful(c, w)) return true;
+    }
+    return false;
+}
+
+/* At the end the others would wait for a worker until its silence is long enough to mean death. Rather let one of them
+ * compute its images too once it is doubtful; nobody is blamed, and whose record comes first is taken. An image is taken
+ * over once only: if it is the image that silences workers, they must be counted. */
+static why_status take_over(why_coordinator *c, int index) {
+    worker *w = &c->workers[index];
+    const int suspect = suspect_of(c, w, NONE);
+    if (w->open == 0 || !is_doubtful(c, w) || c->images[suspect].taken_over) return WHY_OK;
+    c->images[suspect].taken_over = true;
+    WHY_TRY(tell_to_forget(c, index, false));
+    stand_in_line(c, index); /* it may be heard again */
+    return release(c, w, NONE, "left");
+}
+
+static why_status check_worker(why_coordinator *c, int index, bool spare) {
     worker *w = &c->workers[index];
     if (w->state != LOST && w->state != GONE) WHY_TRY(judge(c, index));
+    if (spare && w->state == LIVE) WHY_TRY(take_over(c, index));
     if (c->now - w->beaten < c->o.beat_every) return WHY_OK;
     w->beaten = c->now; /* the lost ones too, they may come back; and those that left, they wait for the others */
     return act(c, (why_action){.type = WHY_ACTION_BEAT, .worker = index});
@@ -406,7 +442,8 @@ static why_status check_workers(why_coordinator *c) {
     c->last_tick = c->now;
     if (c->now < c->next_check) return WHY_OK;
     c->next_check = c->now + period;
-    for (int w = 0; w < c->o.workers; w++) WHY_TRY(check_worker(c, w));
+    const bool spare = c->pending == 0 && !c->stopping && !c->draining && !c->failure_stop && somebody_is_idle(c);
+    for (int w = 0; w < c->o.workers; w++) WHY_TRY(check_worker(c, w, spare));
     return WHY_OK;
 }
 
@@ -472,7 +509,7 @@ static why_status assign(why_coordinator *c, int index, range r) {
 /* A worker at its last image gets the next shard ahead, so that it never waits for a message; not near the end, where
  * an image that waits behind another would be better off with somebody else. */
 static bool may_have_more(const why_coordinator *c, const worker *w) {
-    return w->state == LIVE && (w->open == 0 || (w->open == 1 && c->pending > c->n_in_state[LIVE]));
+    return w->state == LIVE && !is_doubtful(c, w) && (w->open == 0 || (w->open == 1 && c->pending > c->n_in_state[LIVE]));
 }
 
 static why_status assign_all(why_coordinator *c) {

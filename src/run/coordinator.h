@@ -7,6 +7,7 @@
  *    record of the same image is ignored (all are equal: results do not depend on who computes them);
  *  - a result is acknowledged after the commit that holds it, and a worker keeps it until then;
  *  - the row of a shard is committed before the shard is sent, so that a re-launch knows what was being tried;
+ *  - at the end, when others are idle, they help a worker that has missed three beats: its open images go to them, too;
  *  - a worker that is silent, or makes no progress for long, is taken for lost: its open images go to others. The one it
  *    was at goes alone, and is given up after it has cost `max_losses` workers (or compute processes of workers that have
  *    such; the worker itself stays);
@@ -45,7 +46,7 @@ typedef enum why_event_type {
     WHY_EVENT_RESULT,         /* worker, shard, image, wall, failed: a complete, checked record is at hand */
     WHY_EVENT_BEAT,           /* worker is alive */
     WHY_EVENT_ERROR,          /* worker, image (or -1), text: it can compute no more */
-    WHY_EVENT_CRASH,          /* worker, image, text: the image killed the process that computed it; the worker goes on */
+    WHY_EVENT_CRASH,          /* worker, shard, image, text: the image killed the process that computed it; the worker goes on */
     WHY_EVENT_LOST,           /* worker, text: it cannot be reached */
     WHY_EVENT_DEATH,          /* worker, text: seen to be dead. Messages of it may still come, but no longer prove life */
     WHY_EVENT_BYE,            /* worker left, as it was told to */

@@ -255,7 +255,9 @@ static why_status on_message(desk *d, int worker, const why_message *m) {
     case WHY_MSG_RESULT: return on_result_part(d, worker, m);
     case WHY_MSG_ERROR:
         return happen(d, (why_event){.type = WHY_EVENT_ERROR, .worker = worker, .image = m->image, .text = text_of(m, text)});
-    case WHY_MSG_CRASH: return happen(d, (why_event){.type = WHY_EVENT_CRASH, .worker = worker, .image = m->image, .text = text_of(m, text)});
+    case WHY_MSG_CRASH:
+        return happen(d, (why_event){.type = WHY_EVENT_CRASH, .worker = worker, .shard = m->shard, .image = m->image,
+                                     .text = text_of(m, text)});
     case WHY_MSG_BYE:
         d->peers[worker].left = true;
         return happen(d, (why_event){.type = WHY_EVENT_BYE, .worker = worker});

@@ -211,8 +211,15 @@ typedef struct relay {
     why_transport *queue, *world;
     const why_relay_options *o;
     double heard, beaten;
+    int64_t broken_off; /* shard, 0: none yet */
     bool closed, everyone;
 } relay;
+
+/* Once per shard: told twice, it would hit the image that came after. */
+static void break_off(relay *r, int64_t shard) {
+    if (r->o->break_off && shard != r->broken_off) r->o->break_off(r->o->ctx);
+    r->broken_off = shard;
+}
 
 /* What rank 0 says goes to the worker, but for CLOSE, which is for us. */
 static why_status from_world(relay *r, int *moved) {
@@ -227,7 +234,7 @@ static why_status from_world(relay *r, int *moved) {
         r->heard = why_clock();
         const bool good = why_message_decode(bytes, n, &m) == WHY_OK;
         r->closed = good && m.type == WHY_MSG_CLOSE;
-        if (good && m.type == WHY_MSG_FORGET && m.flag && r->o->break_off) r->o->break_off(r->o->ctx);
+        if (good && m.type == WHY_MSG_FORGET && m.flag) break_off(r, m.shard);
         if (r->closed) r->everyone = m.flag;
         else WHY_TRY(r->queue->send(r->queue, 1, bytes, n));
     }

@@ -190,7 +190,7 @@ static void hash_shards(hash *h, const why_coordinator *c, const uint64_t name[M
 static void hash_coordinator(hash *h, const why_coordinator *c, const uint64_t name[MOST_WORKERS]) {
     for (int i = 0; i < c->o.images; i++) {
         const image *im = &c->images[i];
-        mix(h, (uint64_t)(uint32_t)im->owner << 40 | (uint64_t)(im->from & 0xffff) << 16 | (uint64_t)im->state << 8 | im->losses);
+        mix(h, (uint64_t)(uint32_t)im->owner << 40 | (uint64_t)(im->from & 0xffff) << 16 | (uint64_t)im->state << 8 | (uint64_t)im->taken_over << 7 | im->losses);
     }
     hash_shards(h, c, name);
     for (size_t i = c->next_retry; i < c->n_retries; i++)
@@ -384,7 +384,7 @@ static void start_launch(const explorer *x, state *s) {
     o.first_shard = a->first_row;
     o.silence = SILENT_FOR;
     o.first_image = o.least = o.goodbye = LIMIT;
-    o.beat_every = 1e9;
+    o.beat_every = 1;
     if (why_coordinator_create(&o, &s->c)) abort();
     for (int w = 0; w < x->workers; w++) push(x, &a->actors[w].up, (message){HELLO, 0, 0, 0});
     happen(x, s, (why_event){.type = WHY_EVENT_TICK}, 0);

@@ -58,7 +58,7 @@ static void draw(world *w) {
 static void run_schedule(world *w) {
     draw(w);
     do {
-        EXPECT(w, w->launch < FAULTY_LAUNCHES + 6, "%d launches were not enough", w->launch);
+        EXPECT(w, w->launch < FAULTY_LAUNCHES + 12, "%d launches were not enough", w->launch);
         launch(w, ++w->launch <= FAULTY_LAUNCHES);
     } while (!ledger_complete(w));
 }

@@ -202,6 +202,7 @@ static void a_silent_worker_loses_its_images_to_others(void **state) {
     (void)state;
     why_coordinator_options o = why_coordinator_defaults(2, 4);
     o.shard = 2;
+    o.beat_every = 1000; /* no help before the end of its patience */
     bench b = bench_of(o);
     hello(&b, 0);
     tick(&b);
@@ -223,6 +224,61 @@ static void a_silent_worker_loses_its_images_to_others(void **state) {
     result(&b, 0, 1, 0); /* it was only late: taken, and it may work again */
     assert_int_equal(b.log[0].type, WHY_ACTION_STORE);
     assert_int_equal(why_coordinator_look(b.c).lost, 0);
+    why_coordinator_destroy(&b.c);
+}
+
+static void seconds_pass(bench *b, double until, int beating) {
+    for (; b->now < until; b->now += 0.5) {
+        event(b, (why_event){.type = WHY_EVENT_BEAT, .worker = beating});
+        tick(b);
+        if (find(b, WHY_ACTION_FORGET)) return;
+    }
+}
+
+/* Whoever is idle helps a quiet worker at the end; nobody is lost, and the next to fall silent at that image is counted. */
+static void the_idle_help_a_quiet_worker(void **state) {
+    (void)state;
+    why_coordinator_options o = why_coordinator_defaults(2, 2);
+    o.shard = 1;
+    o.max_losses = 1;
+    bench b = bench_of(o);
+    hello(&b, 0);
+    hello(&b, 1);
+    tick(&b);
+    result(&b, 1, 2, 1);
+    seconds_pass(&b, 100, 1);
+    assert_in_range((uintmax_t)b.now, 45, 47);
+    assert_string_equal(find(&b, WHY_ACTION_CLOSE_SHARD)->text, "left");
+    const why_action *help = find(&b, WHY_ACTION_SEND_SHARD);
+    assert_true(help && help->worker == 1 && help->first == 0 && help->attempt == 2);
+    assert_int_equal(why_coordinator_look(b.c).lost, 0);
+    event(&b, (why_event){.type = WHY_EVENT_BEAT, .worker = 0}); /* it was only quiet, and is idle now */
+    const double then = b.now;
+    seconds_pass(&b, 1000, 0);
+    assert_in_range((uintmax_t)(b.now - then), 179, 182); /* no second help: worker 1 is lost to this image */
+    assert_non_null(find(&b, WHY_ACTION_FAIL_IMAGE));
+    why_coordinator_destroy(&b.c);
+}
+
+/* Its images were taken over, but then it is heard again: it stands in line like anybody else. */
+static void a_quiet_worker_gets_work_again(void **state) {
+    (void)state;
+    why_coordinator_options o = why_coordinator_defaults(2, 5);
+    o.shard = 2;
+    bench b = bench_of(o);
+    hello(&b, 0);
+    hello(&b, 1);
+    tick(&b);
+    result(&b, 1, 2, 2);
+    result(&b, 1, 2, 3);
+    tick(&b);
+    result(&b, 1, 3, 4);
+    seconds_pass(&b, 100, 1);
+    assert_int_equal(find(&b, WHY_ACTION_SEND_SHARD)->worker, 1);
+    event(&b, (why_event){.type = WHY_EVENT_LOST, .worker = 1, .text = "is cut off"});
+    event(&b, (why_event){.type = WHY_EVENT_BEAT, .worker = 0});
+    tick(&b);
+    assert_int_equal(find(&b, WHY_ACTION_SEND_SHARD)->worker, 0);
     why_coordinator_destroy(&b.c);
 }
 
@@ -259,17 +315,20 @@ static void an_image_that_kills_processes_is_given_up(void **state) {
     bench b = bench_of(o);
     hello(&b, 0);
     tick(&b);
-    event(&b, (why_event){.type = WHY_EVENT_CRASH, .worker = 0, .image = 1, .text = "SIGSEGV"});
+    event(&b, (why_event){.type = WHY_EVENT_CRASH, .worker = 0, .shard = 1, .image = 1, .text = "SIGSEGV"});
     assert_null(find(&b, WHY_ACTION_FORGET));
     assert_int_equal(why_coordinator_look(b.c).live, 1);
-    event(&b, (why_event){.type = WHY_EVENT_CRASH, .worker = 0, .image = 1, .text = "SIGSEGV"}); /* it has it no more: nobody's fault */
+    event(&b, (why_event){.type = WHY_EVENT_CRASH, .worker = 0, .shard = 1, .image = 1, .text = "SIGSEGV"}); /* told twice */
     assert_int_equal(b.n, 0);
     result(&b, 0, 1, 0);
     result(&b, 0, 1, 2);
     tick(&b);
     const why_action *alone = find(&b, WHY_ACTION_SEND_SHARD);
     assert_true(alone && alone->first == 1 && alone->n == 1 && alone->attempt == 2);
-    event(&b, (why_event){.type = WHY_EVENT_CRASH, .worker = 0, .image = 1, .text = "SIGBUS"});
+    const int64_t second = alone->shard;
+    event(&b, (why_event){.type = WHY_EVENT_CRASH, .worker = 0, .shard = 1, .image = 1, .text = "SIGSEGV"}); /* still of the first attempt */
+    assert_int_equal(b.n, 0);
+    event(&b, (why_event){.type = WHY_EVENT_CRASH, .worker = 0, .shard = second, .image = 1, .text = "SIGBUS"});
     const why_action *fail = find(&b, WHY_ACTION_FAIL_IMAGE);
     assert_true(fail && fail->image == 1 && fail->attempt == 2);
     assert_string_equal(fail->text, "killed its worker twice: SIGBUS");
@@ -458,6 +517,8 @@ int main(void) {
         cmocka_unit_test(the_end_waits_for_everyone),
         cmocka_unit_test(guided_shards_shrink_to_single_images),
         cmocka_unit_test(a_silent_worker_loses_its_images_to_others),
+        cmocka_unit_test(the_idle_help_a_quiet_worker),
+        cmocka_unit_test(a_quiet_worker_gets_work_again),
         cmocka_unit_test(the_dead_do_not_come_back),
         cmocka_unit_test(an_image_that_kills_processes_is_given_up),
         cmocka_unit_test(with_few_workers_left_the_run_ends_early),
