@@ -7,7 +7,8 @@ build="cmake ninja-build gcc g++ pkg-config libopenmpi-dev openmpi-bin libopenbl
        libsqlite3-dev sqlite3 libyaml-dev libssl-dev zlib1g-dev librandom123-dev git"
 tests="$build libcmocka-dev"
 full="$tests python3-torch python3-torchvision python3-onnx python3-skimage python3-sklearn python3-opencv python3-scipy python3-pandas
-      python3-matplotlib python3-pil libonnx-testdata clang libclang-rt-14-dev valgrind"
+      python3-matplotlib python3-pil libonnx-testdata clang libclang-rt-14-dev valgrind
+      slurmctld slurmd slurm-client munge iproute2 procps"
 
 case "${1:-}" in
 build) want=$build ;;

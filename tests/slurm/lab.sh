@@ -207,25 +207,23 @@ lab_stop() {
 }
 
 # ---------------------------------------------------------------- jobs
-# The state of a job. A requeued one would not start for two minutes; it is told to start now, but not before slurmd can
-# tell its new credential from the one just revoked, whose times are whole seconds.
-lab_state() { # JOB
-    timeout 10 scontrol show job "$1" 2>/dev/null | sed -n 's/^ *JobState=\([A-Z_]*\) Reason=\([^ ]*\).*/\1 \2/p' | while read -r state why; do
-        if [ "$state $why" = "PENDING BeginTime" ]; then
-            sleep 2
-            timeout 10 scontrol update jobid="$1" StartTime=now
-        fi
-        echo "$state"
-    done
+lab_state() { timeout 10 scontrol show job "$1" 2>/dev/null | sed -n 's/^ *JobState=\([A-Z_]*\).*/\1/p'; } # JOB
+
+# Slurm lets two minutes pass before it starts a requeued job. Not here, but two seconds must pass: slurmd tells the new
+# credential from the one just revoked by its time in whole seconds.
+lab_hasten() { # JOB
+    timeout 10 scontrol show job "$1" 2>/dev/null | grep -q "JobState=PENDING Reason=BeginTime" || return
+    sleep 2
+    timeout 10 scontrol update jobid="$1" StartTime=now
 }
 lab_field() { timeout 10 scontrol show job "$1" | grep -o "\b$2=[^ ]*" | head -1 | cut -d= -f2; } # JOB FIELD
 
-lab_until() { # JOB SECONDS STATE...: wait for one of the states
+lab_until() { # JOB SECONDS STATE...: wait for one of the states; until it is PENDING, a job is not hastened
     id=$1 seconds=$2 left=$(($2 * 5))
     shift 2
     while [ $left -gt 0 ]; do
         state=$(lab_state "$id")
-        case " $* " in *" $state "*) return 0 ;; esac
+        case " $* " in *" $state "*) return 0 ;; *" PENDING "*) ;; *) lab_hasten "$id" ;; esac
         left=$((left - 1))
         sleep 0.2
     done
