@@ -55,7 +55,8 @@ static why_status split(const why_args *a, words *w) {
         if (ours) continue;
         if (dashes >= 0) w->mpirun[w->n_mpirun++] = why_args_at(a, i);
         else if (*why_args_at(a, i) != '-') break;
-        else return why_fail(WHY_EARG, "option '%s' is unknown; options of mpirun end with '--', those of run come after JOB", why_args_at(a, i));
+        else return why_fail(WHY_EARG, "option '%s' is unknown; options of mpirun end with '--', those of run come after JOB",
+                             why_args_at(a, i));
     }
     for (i += i == dashes; i < count; i++) w->run[w->n_run++] = why_args_at(a, i);
     return why_args_create(&why_command_run, w->n_run, w->run, &w->run_args);

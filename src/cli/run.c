@@ -95,7 +95,8 @@ static why_status set_patience(const char *item, size_t name, why_patience *p) {
         *known[i].seconds = v;
         return WHY_OK;
     }
-    return why_fail(WHY_EARG, "--patience: got '%.60s', want beat, silence, image, goodbye, rank0 or start, each =SECONDS from 0.1 to 1e6", item);
+    return why_fail(WHY_EARG, "--patience: got '%.60s', want beat, silence, image, goodbye, rank0 or start, each =SECONDS from 0.1 to 1e6",
+                    item);
 }
 
 why_status why_read_patience(const char *text, why_patience *out) {

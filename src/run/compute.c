@@ -34,6 +34,7 @@ struct why_compute {
     int fd;
     pthread_mutex_t lock; /* of pid: nobody kills a process that was already waited for */
     pid_t pid;            /* 0: none */
+    bool broken_off;      /* the process was killed by us */
 };
 
 /* ---------------------------------------------------------------- bytes over the socket */
@@ -157,6 +158,7 @@ static why_status begin(why_compute *c) {
     if (spawned) return spawned;
     pthread_mutex_lock(&c->lock);
     c->pid = pid;
+    c->broken_off = false;
     pthread_mutex_unlock(&c->lock);
     const why_status st = greet(c);
     if (!st) return WHY_OK;
@@ -186,6 +188,7 @@ why_status why_compute_start(const why_compute_order *order, why_compute **out) 
 void why_compute_break_off(why_compute *c) {
     pthread_mutex_lock(&c->lock);
     if (c->pid > 0) kill(c->pid, SIGKILL);
+    c->broken_off = true;
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -212,24 +215,35 @@ static why_status stand_by(why_compute *c) {
     return c->pid > 0 ? WHY_OK : begin(c);
 }
 
-why_status why_compute_image(void *ctx, int index, const uint64_t *cells, size_t n_words, why_buf *record) {
-    why_compute *c = ctx;
+/* *killed: by SIGKILL, and not by us. */
+static why_status try_image(why_compute *c, int index, const uint64_t *cells, size_t n_words, why_buf *record, bool *killed) {
     frame f;
     uint8_t *body = NULL;
     bool ended = false;
     char how[32];
+    *killed = false;
     WHY_TRY(stand_by(c));
     why_status st = send_frame(c->fd, (frame){.index = index, .size = n_words * sizeof *cells}, cells);
     if (!st) st = receive_frame(c->fd, &f, &body, &ended);
     if (st || ended) {
+        pthread_mutex_lock(&c->lock);
+        const bool wanted = c->broken_off;
+        pthread_mutex_unlock(&c->lock);
         why_compute_break_off(c); /* of no use any more, however it ended */
         bury(c, how, sizeof how);
+        *killed = !wanted && strcmp(how, "SIGKILL") == 0;
         return why_fail(WHY_ECRASH, "%s", how);
     }
     if (f.status) st = why_fail((why_status)f.status, "%s", (const char *)body);
     else why_buf_put(record, body, f.size);
     free(body);
     return st;
+}
+
+why_status why_compute_image(void *ctx, int index, const uint64_t *cells, size_t n_words, why_buf *record) {
+    bool killed;
+    const why_status st = try_image(ctx, index, cells, n_words, record, &killed);
+    return killed ? try_image(ctx, index, cells, n_words, record, &killed) : st;
 }
 
 /* ---------------------------------------------------------------- the process's side */

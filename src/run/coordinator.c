@@ -12,6 +12,7 @@ typedef enum image_state { PENDING, ASSIGNED, STORED, COMMITTED } image_state;
 
 typedef struct image {
     uint8_t state, losses;
+    uint8_t guilt; /* two for each loss that must be the image's doing, one for each that may be */
     bool taken_over; /* once from a worker that was only quiet */
     int32_t owner; /* index of the shard that has it; NONE while pending */
     int32_t from;  /* index of the shard whose record was stored, or NONE */
@@ -238,7 +239,11 @@ static why_status reclaim_shard(why_coordinator *c, int s, int suspect, const ch
 static why_status blame(why_coordinator *c, int i, int s, const char *how) {
     image *im = &c->images[i];
     const int attempt = c->shards[s].attempt;
-    if (++im->losses < c->o.max_losses) return retry(c, i, 1, attempt + 1);
+    /* Where workers compute in processes of their own, an image hardly brings down a worker but by hanging. */
+    const bool certain = how || !c->o.supervised || c->workers[c->shards[s].worker].stuck;
+    im->losses++;
+    im->guilt += certain ? 2 : 1;
+    if (im->guilt < 2 * c->o.max_losses) return retry(c, i, 1, attempt + 1);
     WHY_TRY(close_image(c, i));
     c->failed++;
     WHY_TRY(keep_receipt(c, (receipt){NONE, i, shard_id(c, s)}));
@@ -559,7 +564,7 @@ static int exit_code(const why_coordinator *c) {
 
 /* With few of many workers left it is better to end at a shard's border and to be launched again with all of them. */
 static bool thinned(const why_coordinator *c) {
-    return c->o.quorum && 2 * c->n_in_state[LOST] > c->o.workers - c->n_in_state[GONE];
+    return c->o.supervised && 2 * c->n_in_state[LOST] > c->o.workers - c->n_in_state[GONE];
 }
 
 static why_status advance_end(why_coordinator *c) {

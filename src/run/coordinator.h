@@ -28,7 +28,8 @@ typedef struct why_coordinator_options {
     int64_t first_shard;      /* id of the first shard, above all that are in the database */
     bool stop_on_failure;     /* on_bad_image: stop */
     int max_losses;           /* workers that one image may cost */
-    bool quorum;              /* end early (code 3) when more than half of the workers are lost: someone will launch again */
+    bool supervised;          /* workers compute in processes of their own, so a lost one counts half against its image; and
+                               * more than half of them lost end the run early (code 3): someone will launch again */
     double commit_every;      /* seconds that a stored row waits for its commit at most */
     double beat_every;        /* seconds between two beats to a worker */
     double silence;           /* seconds without any message after which a worker is lost */

@@ -410,7 +410,7 @@ static why_status coordinate(run *r, why_desk_result *result) {
     o.rules.shard = r->plan->shard;
     o.rules.first_shard = r->first_shard;
     o.rules.stop_on_failure = r->plan->on_bad_image_stop;
-    o.rules.quorum = r->o->marker != NULL;
+    o.rules.supervised = r->o->marker != NULL;
     o.rules.beat_every = r->patience.beat;
     o.rules.silence = r->patience.silence;
     o.rules.least = r->patience.image;

@@ -165,8 +165,8 @@ static void judge(supervisor *s) {
         snprintf(text, sizeof text, "rank 0 (process %lld) died", (long long)s->marker.pid);
         must_end(s, 0, text);
     } else if (now - since > patience(s)) {
-        snprintf(text, sizeof text, s->marker.phase <= WHY_MARKER_STARTING ? "the run did not begin in %.0f s" : "rank 0 was silent for %.0f s",
-                 now - since);
+        const char *what = s->marker.phase <= WHY_MARKER_STARTING ? "the run did not begin in" : "rank 0 was silent for";
+        snprintf(text, sizeof text, "%s %.0f s", what, now - since);
         must_end(s, 0, text);
     }
 }
@@ -231,12 +231,13 @@ static why_status consider(supervisor *s, why_run_outcome *outcome, bool *again)
     if (ended) snprintf(s->why, sizeof s->why, "too many workers are gone");
     put_status(s->status, text, sizeof text);
     if (!*s->why) snprintf(s->why, sizeof s->why, "mpirun %s", text);
-    if (s->asked) return why_fail(WHY_EINTERRUPTED, "interrupted (%s); what was committed is safe, run the same command again to go on", s->why);
+    if (s->asked)
+        return why_fail(WHY_EINTERRUPTED, "interrupted (%s); what was committed is safe, run the same command again to go on", s->why);
     if (s->marker.phase == WHY_MARKER_LAUNCHED && s->restarts == 0 && WIFEXITED(s->status) && s->blows == 0)
         return why_fail(WHY_EPEER, "mpirun %s before the run began", text);
     if (!may)
-        return why_fail(WHY_EPEER, "%s; launched %d time%s, the limit; what was committed is safe, run the same command again to go on", s->why,
-                        s->restarts + 1, s->restarts ? "s" : "");
+        return why_fail(WHY_EPEER, "%s; launched %d time%s, the limit; what was committed is safe, run the same command again to go on",
+                        s->why, s->restarts + 1, s->restarts ? "s" : "");
     *again = true;
     s->restarts++;
     say(s, "%s; launching again (%d of %d)", s->why, s->restarts, s->o->max_restarts);

@@ -24,8 +24,9 @@ typedef struct why_run_outcome {
 } why_run_outcome;
 
 /* Until the run has ended. SIGUSR1, SIGTERM, SIGINT and SIGHUP end it early and in peace: rank 0 drains. A second SIGTERM
- * or SIGINT does not wait for that. Errors: mpirun cannot be started, or the run was lost too often (WHY_EPEER), or it was interrupted before it
- * could say anything (WHY_EINTERRUPTED). Nothing that descends from this process is left running. One supervision at a time in a process. */
+ * or SIGINT does not wait for that. Nothing that descends from this process is left running. One supervision at a time in
+ * a process. Errors: mpirun cannot be started, or the run was lost too often (WHY_EPEER); it was interrupted before it
+ * could say how it ended (WHY_EINTERRUPTED); a launch is at this database already (WHY_EARG). */
 why_status why_supervise(const why_supervise_options *options, why_run_outcome *outcome) WHY_MUST_USE;
 
 #endif

@@ -46,14 +46,14 @@ wait_end 'poison image' 1
 grep -q 'lost' log && fail "poison image: a rank was lost"
 healed 'poison image'
 
-patience=beat=0.5,silence=6,image=3,goodbye=8,rank0=6,start=30
+patience=beat=0.5,silence=8,image=3,goodbye=10,rank0=20,start=40
 LD_PRELOAD=$work/poison.so POISON_HANG=00007.png launch 2 hang.db
 wait_end 'picture that hangs' 1
 reason hang.db | grep -q '^images/00007.png: cost 2 workers, the last: .* made no progress for' || fail "picture that hangs: reason '$(reason hang.db)'"
 healed 'picture that hangs'
 
 # kill -9 of a compute process: the rank goes on with a new one.
-patience=beat=0.5,silence=4,image=20,goodbye=8,rank0=6,start=30
+patience=beat=0.5,silence=8,image=30,goodbye=10,rank0=20,start=40
 launch 2 compute.db
 wait_for_images compute.db 2
 strike 'kill -9 of a compute process' "$(pgrep -P "$(worker_pid 1)")"

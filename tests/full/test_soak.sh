@@ -5,7 +5,7 @@
 . "$WHYPIX_SOURCE/tests/mpi/lib.sh"
 . "$WHYPIX_SOURCE/tests/mpi/launch.sh"
 runs=${WHYPIX_SOAK:-50} seed=${WHYPIX_SOAK_SEED:-1}
-patience=beat=0.5,silence=6,image=10,goodbye=8,rank0=8,start=20
+patience=beat=0.5,silence=8,image=10,goodbye=10,rank0=20,start=30
 launch_options="--max-restarts 8"
 make_job 10 80
 run 2 1 whole.db || fail "undisturbed: exit code $?"

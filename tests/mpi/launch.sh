@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # For tests of `whypix launch`: faults, proofs that they happened, and what must hold after each. Sourced after lib.sh.
 
-# Seconds instead of minutes until somebody is taken for lost.
-patience=beat=0.5,silence=4,image=20,goodbye=8,rank0=6,start=30
+# Seconds instead of minutes until somebody is taken for lost; enough for a machine that many share.
+patience=beat=0.5,silence=8,image=30,goodbye=10,rank0=20,start=40
 
 # launch WORKERS DB [OPTION OF RUN...]: in the background, as $background. Everything that descends from it carries a mark.
 # $launch_options: of launch and mpirun.

@@ -158,7 +158,7 @@ static void run_desk(void *arg) {
     o.rules.first_image = o.rules.least = IMAGE_LIMIT;
     o.rules.slack = 10;
     o.rules.goodbye = GOODBYE;
-    o.rules.quorum = w->quorum;
+    o.rules.supervised = w->quorum;
     w->desk_status = why_desk_run(&o, &w->result);
     if (w->ranks[0].p.dead) return;
     w->desk_ended = true;

@@ -340,11 +340,31 @@ static void an_image_that_kills_processes_is_given_up(void **state) {
     why_coordinator_destroy(&b.c);
 }
 
+/* Workers that compute elsewhere are not brought down by an image, but for one that hangs. */
+static void a_death_counts_half_under_supervision(void **state) {
+    (void)state;
+    why_coordinator_options o = why_coordinator_defaults(9, 1);
+    o.supervised = true;
+    bench b = bench_of(o);
+    bye(&b, 0);
+    for (int w = 1; w < 9; w++) hello(&b, w);
+    for (int w = 1; w < 4; w++) {
+        tick(&b);
+        assert_int_equal(find(&b, WHY_ACTION_SEND_SHARD)->worker, w);
+        event(&b, (why_event){.type = WHY_EVENT_DEATH, .worker = w, .text = "died"});
+        assert_null(find(&b, WHY_ACTION_FAIL_IMAGE));
+    }
+    tick(&b);
+    event(&b, (why_event){.type = WHY_EVENT_DEATH, .worker = 4, .text = "died"});
+    assert_string_equal(find(&b, WHY_ACTION_FAIL_IMAGE)->text, "cost 4 workers, the last: worker 4 died");
+    why_coordinator_destroy(&b.c);
+}
+
 static void with_few_workers_left_the_run_ends_early(void **state) {
     (void)state;
     why_coordinator_options o = why_coordinator_defaults(4, 40); /* worker 0 is no worker, as under supervision */
     o.shard = 1;
-    o.quorum = true;
+    o.supervised = true;
     bench b = bench_of(o);
     bye(&b, 0);
     for (int w = 1; w < 4; w++) hello(&b, w);
@@ -521,6 +541,7 @@ int main(void) {
         cmocka_unit_test(a_quiet_worker_gets_work_again),
         cmocka_unit_test(the_dead_do_not_come_back),
         cmocka_unit_test(an_image_that_kills_processes_is_given_up),
+        cmocka_unit_test(a_death_counts_half_under_supervision),
         cmocka_unit_test(with_few_workers_left_the_run_ends_early),
         cmocka_unit_test(a_hanging_image_is_found_though_beats_go_on),
         cmocka_unit_test(the_lost_are_told_to_stop_and_not_waited_for),

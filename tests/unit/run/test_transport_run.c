@@ -392,7 +392,8 @@ static void silence_ends_a_relay(void **state) {
     assert_int_equal(why_queue_create(2, &s.queue), WHY_OK);
     assert_int_equal(why_totals_create(metrics, 1, &s.sent), WHY_OK);
     assert_int_equal(pthread_create(&s.worker, NULL, run_worker, &s), 0);
-    assert_int_equal(why_relay_run(why_queue_end(s.queue, 0), why_queue_end(world, 1), &(why_relay_options){.beat_every = 0.05, .silence = 0.3}, &s.everyone), WHY_EPEER);
+    const why_relay_options impatient = {.beat_every = 0.05, .silence = 0.3};
+    assert_int_equal(why_relay_run(why_queue_end(s.queue, 0), why_queue_end(world, 1), &impatient, &s.everyone), WHY_EPEER);
     assert_non_null(strstr(why_error_text(), "rank 0 was silent"));
     assert_false(s.everyone);
     pthread_join(s.worker, NULL);
