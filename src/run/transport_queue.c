@@ -46,9 +46,10 @@ void why_pause(double seconds) {
 }
 
 double why_backoff(int *idle) {
-    const double rest = 50e-6 * (double)(1 << (*idle < 5 ? *idle : 5));
-    if (*idle < 5) ++*idle;
-    return rest < 1e-3 ? rest : 1e-3;
+    enum { DOUBLINGS = 7 };
+    const double rest = 50e-6 * (double)(1 << (*idle < DOUBLINGS ? *idle : DOUBLINGS));
+    if (*idle < DOUBLINGS) ++*idle;
+    return rest < 5e-3 ? rest : 5e-3;
 }
 
 static why_status queue_send(why_transport *t, int to, const uint8_t *bytes, size_t n) {
