@@ -219,17 +219,17 @@ lab_hasten() { # JOB
 lab_field() { timeout 10 scontrol show job "$1" | grep -o "\b$2=[^ ]*" | head -1 | cut -d= -f2; } # JOB FIELD
 
 lab_until() { # JOB SECONDS STATE...: wait for one of the states; until it is PENDING, a job is not hastened
-    id=$1 seconds=$2 left=$(($2 * 5))
+    local job=$1 seconds=$2 left=$(($2 * 5)) state
     shift 2
     while [ $left -gt 0 ]; do
-        state=$(lab_state "$id")
-        case " $* " in *" $state "*) return 0 ;; *" PENDING "*) ;; *) lab_hasten "$id" ;; esac
+        state=$(lab_state "$job")
+        case " $* " in *" $state "*) return 0 ;; *" PENDING "*) ;; *) lab_hasten "$job" ;; esac
         left=$((left - 1))
         sleep 0.2
     done
     squeue >&2
     tail -n 5 "$lab"/log/*.log >&2
-    fail "job $id is $state after $seconds seconds, want $*"
+    fail "job $job is $state after $seconds seconds, want $*"
 }
 
 lab_over() { lab_until "$1" "$2" COMPLETED FAILED TIMEOUT CANCELLED NODE_FAIL OUT_OF_MEMORY; } # JOB SECONDS

@@ -45,6 +45,7 @@ t=$(now)
 scancel --batch --signal=USR2 "${id}_2"
 lab_until "${id}_2" 60 PENDING COMPLETING
 [ "$(lab_state "$merged")" = PENDING ] || fail "the merge did not wait for the requeued task"
+lab_until "${id}_2" 60 RUNNING
 wait_for_images $slice $((had + 3)) # the first two may have been under way
 echo "recovery: time limit of an array task: $(since "$t") s"
 lab_over "$merged" 200
