@@ -19,13 +19,13 @@
 
 extern char **environ;
 
-enum { MAX_BODY = 1 << 30, MAX_WORDS = 1024 /* cell ids are below 65536 */ };
+enum { MAX_BODY = 1 << 30 };
 
 /* Both ends are the same program on the same machine, so structures travel as they are. */
 typedef struct frame {
     uint32_t status; /* of a reply; then the body is the error's text */
-    int32_t index;   /* of a request: into plan->images */
-    uint64_t size;   /* of the body: cell bits of a request, a record in a reply, texts and ids of an order */
+    int32_t threads; /* of the order */
+    uint64_t size;   /* of the body: the task of a request, a record in a reply, texts and ids of an order */
 } frame;
 
 struct why_compute {
@@ -140,7 +140,7 @@ static why_status greet(why_compute *c) {
     frame f;
     uint8_t *text;
     bool ended = false;
-    why_status st = send_frame(c->fd, (frame){.index = c->threads, .size = c->order.size}, c->order.data);
+    why_status st = send_frame(c->fd, (frame){.threads = c->threads, .size = c->order.size}, c->order.data);
     if (!st) st = receive_frame(c->fd, &f, &text, &ended);
     if (st) return st;
     if (!ended && f.status) st = why_fail((why_status)f.status, "%s", (const char *)text);
@@ -216,14 +216,14 @@ static why_status stand_by(why_compute *c) {
 }
 
 /* *killed: by SIGKILL, and not by us. */
-static why_status try_image(why_compute *c, int index, const uint64_t *cells, size_t n_words, why_buf *record, bool *killed) {
+static why_status try_image(why_compute *c, const why_buf *task, why_buf *record, bool *killed) {
     frame f;
     uint8_t *body = NULL;
     bool ended = false;
     char how[32];
     *killed = false;
     WHY_TRY(stand_by(c));
-    why_status st = send_frame(c->fd, (frame){.index = index, .size = n_words * sizeof *cells}, cells);
+    why_status st = send_frame(c->fd, (frame){.size = task->size}, task->data);
     if (!st) st = receive_frame(c->fd, &f, &body, &ended);
     if (st || ended) {
         pthread_mutex_lock(&c->lock);
@@ -240,10 +240,17 @@ static why_status try_image(why_compute *c, int index, const uint64_t *cells, si
     return st;
 }
 
-why_status why_compute_image(void *ctx, int index, const uint64_t *cells, size_t n_words, why_buf *record) {
+why_status why_compute_image(void *ctx, const why_task *task, why_buf *record) {
     bool killed;
-    const why_status st = try_image(ctx, index, cells, n_words, record, &killed);
-    return killed ? try_image(ctx, index, cells, n_words, record, &killed) : st;
+    why_buf body = {0};
+    why_task_put(&body, task);
+    why_status st = why_buf_status(&body);
+    if (!st) {
+        st = try_image(ctx, &body, record, &killed);
+        if (killed) st = try_image(ctx, &body, record, &killed);
+    }
+    why_buf_clear(&body);
+    return st;
 }
 
 /* ---------------------------------------------------------------- the process's side */
@@ -277,12 +284,14 @@ static why_status reply(why_status outcome, const why_buf *record) {
 
 static why_status answer(office *o, const frame *f, const uint8_t *body) {
     why_buf record = {0};
-    uint64_t cells[MAX_WORDS] = {0};
-    const size_t n = f->size / sizeof *cells;
-    why_status st = n > MAX_WORDS ? why_fail(WHY_EFORMAT, "compute process: %zu words of cells", n) : WHY_OK;
-    if (!st && f->size > 0) memcpy(cells, body, f->size);
-    if (!st) st = why_pipeline_image(o->pipeline, f->index, cells, n, &record);
+    why_task task;
+    size_t at = 0;
+    bool more;
+    why_status st = why_task_next(body, f->size, &at, &task, &more);
+    if (!st && (!more || task.index >= o->plan->n_images)) st = why_fail(WHY_EFORMAT, "compute process: no such image: %d", task.index);
+    if (!st) st = why_pipeline_image(o->pipeline, &task, &record);
     if (!st) st = why_buf_status(&record);
+    free(task.cells);
     const why_status sent = reply(st, &record);
     why_buf_clear(&record);
     return sent;
@@ -295,7 +304,7 @@ static why_status serve(office *o) {
         bool ended;
         WHY_TRY(receive_frame(WHY_COMPUTE_FD, &f, &body, &ended));
         if (ended) return WHY_OK;
-        const why_status st = first ? reply(set_up(o, f.index, body, f.size), &(why_buf){0}) : answer(o, &f, body);
+        const why_status st = first ? reply(set_up(o, f.threads, body, f.size), &(why_buf){0}) : answer(o, &f, body);
         free(body);
         if (st) return st;
     }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "run/protocol.h"
 
 typedef struct why_compute why_compute;
 
@@ -25,7 +26,7 @@ void why_compute_stop(why_compute **c);
 /* A why_work_fn, for the one thread that computes; ctx is the why_compute. A process that died since the last image is
  * replaced first. WHY_ECRASH when it dies at this one; the error text is only how: "SIGSEGV", "exit code 7". SIGKILL is
  * mostly somebody else's doing (a person, memory that another process used up), so then the image is tried once more. */
-why_status why_compute_image(void *ctx, int index, const uint64_t *cells, size_t n_words, why_buf *record) WHY_MUST_USE;
+why_status why_compute_image(void *ctx, const why_task *task, why_buf *record) WHY_MUST_USE;
 
 /* Kill the process from another thread; who waits for its record gets WHY_ECRASH ("SIGKILL"). */
 void why_compute_break_off(why_compute *c);

@@ -61,7 +61,9 @@ static why_status wanted_cells(desk *d, int64_t image_id, uint64_t **cells, size
 static why_status put_task(desk *d, int image, why_buf *body) {
     size_t n_words;
     why_task task = {.image = image, .index = d->o->todo[image]};
-    WHY_TRY(wanted_cells(d, d->o->plan->images[task.index].id, &task.cells, &n_words));
+    const int64_t id = d->o->plan->images[task.index].id;
+    WHY_TRY(why_store_picture(d->o->store, id, task.sha256));
+    WHY_TRY(wanted_cells(d, id, &task.cells, &n_words));
     task.n_words = (uint32_t)n_words;
     why_task_put(body, &task);
     free(task.cells);

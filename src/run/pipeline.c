@@ -74,11 +74,11 @@ void why_pipeline_destroy(why_pipeline **out) {
 static bool bit(const uint64_t *words, size_t n_words, int64_t i) { return (uint64_t)i / 64 < n_words && words[i / 64] >> (i % 64) & 1; }
 
 /* Wanted cells by the database's ids, and the partners that their pairs need. */
-static void choose_cells(why_pipeline *p, const uint64_t *cells, size_t n_words) {
+static void choose_cells(why_pipeline *p, const why_task *task) {
     const why_plan *plan = p->plan;
     for (int c = 0; c < plan->n_cells; c++) {
         clear_cell(&p->cell[c]);
-        p->cell[c].wanted = p->cell[c].needed = bit(cells, n_words, plan->cells[c].id);
+        p->cell[c].wanted = p->cell[c].needed = bit(task->cells, task->n_words, plan->cells[c].id);
         p->cell[c].twin = c;
         p->cell[c].class_index = -1;
     }
@@ -166,10 +166,20 @@ static why_status close_maps(why_pipeline *p, why_status st) {
     return st;
 }
 
-why_status why_pipeline_image(why_pipeline *p, int index, const uint64_t *cells, size_t n_words, why_buf *out) {
-    why_picture picture = {.listed = &p->plan->images[index], .index = index};
-    choose_cells(p, cells, n_words);
-    why_status st = why_picture_read(picture.listed, &picture);
+/* A picture that changes between two runs would mix two experiments in one row. Its hash is then left out of the record. */
+static why_status read_picture(const why_task *task, why_picture *out) {
+    WHY_TRY(why_picture_read(out->listed, out));
+    if (!*task->sha256 || strcmp(task->sha256, out->sha256) == 0) return WHY_OK;
+    const why_status st = why_fail(WHY_EFILE, "%s: changed since its first results: sha256 was %s, is %s; 'whypix rerun --image' takes the new one",
+                                   out->listed->path, task->sha256, out->sha256);
+    *out->sha256 = '\0';
+    return st;
+}
+
+why_status why_pipeline_image(why_pipeline *p, const why_task *task, why_buf *out) {
+    why_picture picture = {.listed = &p->plan->images[task->index], .index = task->index};
+    choose_cells(p, task);
+    why_status st = read_picture(task, &picture);
     if (st && !why_is_fatal(st)) {
         put_image(&picture, out);
         why_put_failure(picture.listed->id, 0, why_error_text(), out);

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "run/plan.h"
+#include "run/protocol.h"
 
 typedef struct why_pipeline why_pipeline;
 
@@ -11,9 +12,9 @@ typedef struct why_pipeline why_pipeline;
 why_status why_pipeline_create(const why_plan *plan, int threads, why_pipeline **out) WHY_MUST_USE;
 void why_pipeline_destroy(why_pipeline **p);
 
-/* Compute the cells whose bit is set (bit c = cell id c) for plan->images[index] and append one finished record to `out`.
- * Cells not asked for may be recomputed when a pair needs their map. A picture that cannot be used becomes FAILURE and
- * failed EXPLANATION rows in the record and WHY_OK; only what no later image could survive is an error. */
-why_status why_pipeline_image(why_pipeline *p, int index, const uint64_t *cells, size_t n_words, why_buf *out) WHY_MUST_USE;
+/* Compute the task's cells for plan->images[task->index] and append one finished record to `out`. Cells not asked for may be
+ * recomputed when a pair needs their map. A picture that cannot be used, or is not the one that earlier results rest on,
+ * becomes FAILURE and failed EXPLANATION rows in the record and WHY_OK; only what no later image could survive is an error. */
+why_status why_pipeline_image(why_pipeline *p, const why_task *task, why_buf *out) WHY_MUST_USE;
 
 #endif

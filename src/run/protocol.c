@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-enum { MAGIC = 0x59, VERSION = 1, HEAD = 3, TAIL = 4, MAX_WORDS = 1024 /* cell ids are below 65536 */ };
+enum { MAGIC = 0x59, VERSION = 1, HEAD = 3, TAIL = 4, MAX_WORDS = 1024 /* cell ids are below 65536 */, HASH = 64 /* hexadecimal digits */ };
 
 enum { SHARD = 1, IMAGE = 2, ATTEMPT = 4, WALL = 8, PARTS = 16, PID = 32, FLAG = 64, DATA = 128 };
 
@@ -217,10 +217,13 @@ why_status why_assembly_add(why_assembly *a, const why_message *part, bool *comp
 
 void why_task_put(why_buf *b, const why_task *task) {
     uint8_t bytes[12], *at = bytes;
+    char hash[HASH] = {0};
     at = put(at, (uint32_t)task->image, 4);
     at = put(at, (uint32_t)task->index, 4);
     at = put(at, task->n_words, 4);
     why_buf_put(b, bytes, (size_t)(at - bytes));
+    memcpy(hash, task->sha256, strnlen(task->sha256, HASH));
+    why_buf_put(b, hash, HASH);
     for (uint32_t i = 0; i < task->n_words; i++) {
         put(bytes, task->cells[i], 8);
         why_buf_put(b, bytes, 8);
@@ -231,15 +234,18 @@ why_status why_task_next(const uint8_t *body, size_t n, size_t *at, why_task *ta
     *task = (why_task){0};
     *more = *at < n;
     if (!*more) return WHY_OK;
-    if (n - *at < 12) return why_fail(WHY_EFORMAT, "WORK body ends inside a task at byte %zu of %zu", *at, n);
+    const size_t head = 12 + HASH;
+    if (n - *at < head) return why_fail(WHY_EFORMAT, "WORK body ends inside a task at byte %zu of %zu", *at, n);
     const uint8_t *p = body + *at;
     task->image = (int32_t)(uint32_t)get(&p, 4);
     task->index = (int32_t)(uint32_t)get(&p, 4);
     task->n_words = (uint32_t)get(&p, 4);
-    if (task->image < 0 || task->index < 0 || task->n_words > MAX_WORDS || n - *at - 12 < (size_t)task->n_words * 8)
+    if (task->image < 0 || task->index < 0 || task->n_words > MAX_WORDS || n - *at - head < (size_t)task->n_words * 8)
         return why_fail(WHY_EFORMAT, "WORK body: task at byte %zu of %zu is malformed", *at, n);
+    memcpy(task->sha256, p, HASH);
+    p += HASH;
     WHY_TRY(why_alloc(task->n_words, sizeof *task->cells, "cells of an image", &task->cells));
     for (uint32_t i = 0; i < task->n_words; i++) task->cells[i] = get(&p, 8);
-    *at += 12 + (size_t)task->n_words * 8;
+    *at += head + (size_t)task->n_words * 8;
     return WHY_OK;
 }

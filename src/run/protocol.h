@@ -85,6 +85,7 @@ why_status why_assembly_add(why_assembly *a, const why_message *part, bool *comp
 typedef struct why_task {
     int32_t image;          /* position in the run's list */
     int32_t index;          /* into plan->images */
+    char sha256[65];        /* what the picture's file must hash to, because results rest on it; "": nothing does yet */
     uint32_t n_words;
     uint64_t *cells;        /* bit c = cell id c is wanted; owned by the holder of the task */
 } why_task;

@@ -377,9 +377,7 @@ static why_status begin(run *r) {
 }
 
 /* ---------------------------------------------------------------- work */
-static why_status run_pipeline(void *ctx, int index, const uint64_t *cells, size_t n_words, why_buf *record) {
-    return why_pipeline_image(ctx, index, cells, n_words, record);
-}
+static why_status run_pipeline(void *ctx, const why_task *task, why_buf *record) { return why_pipeline_image(ctx, task, record); }
 
 static void choose_work(const run *r, why_worker_options *o) {
     o->work = r->o->work ? r->o->work : r->compute ? why_compute_image : run_pipeline;

@@ -152,7 +152,7 @@ static why_status report_crash(worker *w, const job *j) {
 static why_status compute(worker *w, const job *j) {
     why_buf record = {0};
     const double t0 = why_clock();
-    why_status st = w->o->work(w->o->ctx, j->task.index, j->task.cells, j->task.n_words, &record);
+    why_status st = w->o->work(w->o->ctx, &j->task, &record);
     if (!st) st = why_buf_status(&record);
     if (!st) st = why_grow(&w->parcels, &w->parcels_capacity, w->n_parcels + 1, sizeof *w->parcels, "records on their way");
     if (st) {

@@ -5,12 +5,13 @@
 #define WHYPIX_RUN_WORKER_H
 
 #include "base/buf.h"
+#include "run/protocol.h"
 #include "run/totals.h"
 #include "run/transport.h"
 
 /* Compute one image (why_pipeline_image, why_compute_image, or a test's stand-in). After WHY_ECRASH the worker goes on with
  * the next image; every other error is the end of it. */
-typedef why_status why_work_fn(void *ctx, int index, const uint64_t *cells, size_t n_words, why_buf *record);
+typedef why_status why_work_fn(void *ctx, const why_task *task, why_buf *record);
 
 typedef struct why_worker_options {
     why_transport *link;      /* to the coordinator, which is its end `coordinator` */

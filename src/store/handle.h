@@ -40,6 +40,9 @@
                     " AND v.metric_id = ?2 WHERE e.cell_id = ?1 AND " WHY_IN_STRATUM)                                  \
     X(PAIR_BOUNDS, "SELECT min(v.value), max(v.value) FROM explanation e CROSS JOIN pair v ON v.a = e.id"              \
                    " AND v.b = (e.id & ~65535 | ?5) AND v.metric_id = ?2 WHERE e.cell_id = ?1 AND " WHY_IN_STRATUM)    \
+    X(RESTED_IMAGE, "SELECT sha256 FROM image WHERE id = ?1 AND EXISTS(SELECT 1 FROM explanation WHERE status = 'done'" \
+                    " AND id BETWEEN ?1 << 16 AND (?1 << 16) + 65535 AND id NOT IN (SELECT id FROM temp.wanted))")    \
+    X(HASHED_IMAGE, "SELECT sha256 FROM image WHERE id = ?1")                                                          \
     X(WANTED_CELLS, "SELECT id & 65535 FROM temp.wanted WHERE id BETWEEN ?1 << 16 AND (?1 << 16) + 65535")             \
     X(IS_WANTED, "SELECT count(*) FROM temp.wanted JOIN explanation USING(id) WHERE id = ?")                           \
     X(TAKE_WANTED, "DELETE FROM temp.wanted WHERE id = ?")                                                             \

@@ -1,6 +1,7 @@
 /* What is missing, and reading for people. */
 #include "store/handle.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -35,6 +36,17 @@ why_status why_store_todo(why_store *s, int64_t image_id, uint64_t **cells, size
         *n_words = 0;
     }
     return st;
+}
+
+why_status why_store_picture(why_store *s, int64_t image_id, char sha256[65]) {
+    why_bound b;
+    bool row;
+    WHY_TRY(why_db_use(s, s->selecting ? WHY_SQL_RESTED_IMAGE : WHY_SQL_HASHED_IMAGE, &b));
+    why_bind_int(&b, image_id);
+    WHY_TRY(why_db_row(s, &b, "read an image", &row));
+    snprintf(sha256, 65, "%s", row ? why_db_text(&b, 0) : "");
+    why_db_reset(&b);
+    return WHY_OK;
 }
 
 why_status why_store_each_todo(why_store *s, why_todo_fn *fn, void *ctx) {

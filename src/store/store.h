@@ -61,6 +61,8 @@ why_status why_store_apply(why_store *s, int64_t run_id, int64_t shard_id, int a
 /* ---------------------------------------------------------------- state = missing rows */
 /* Cells of one image that have no explanation row yet (a failed one is a row); bit c of `cells` = cell id c. *n_words words, owned. */
 why_status why_store_todo(why_store *s, int64_t image_id, uint64_t **cells, size_t *n_words) WHY_MUST_USE;
+/* The hash that the picture of new results must have, because results that stay rest on it; "" when nothing does. */
+why_status why_store_picture(why_store *s, int64_t image_id, char sha256[65]) WHY_MUST_USE;
 /* Call fn for every image that misses something, by id. */
 typedef why_status why_todo_fn(void *ctx, int64_t image_id, int missing_cells);
 why_status why_store_each_todo(why_store *s, why_todo_fn *fn, void *ctx) WHY_MUST_USE;

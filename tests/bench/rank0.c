@@ -137,11 +137,9 @@ static void put_pair(why_buf *record, int image, int a, int b, int metric) {
     why_record_put(record, &row);
 }
 
-static why_status work(void *ctx, int index, const uint64_t *cells, size_t n_words, why_buf *record) {
+static why_status work(void *ctx, const why_task *task, why_buf *record) {
     const station *s = ctx;
-    const int image = index + 1;
-    (void)cells;
-    (void)n_words;
+    const int image = task->index + 1;
     if (s->b->pause > 0) why_pause(s->b->pause);
     put_predictions(record, image);
     for (int c = 1; c <= CELLS; c++) put_cell(record, image, c);

@@ -116,11 +116,12 @@ static why_status suffer(world *w, rank *r, int index) {
     return r->p.dead || spend(&r->give_up_next) ? why_fail(WHY_ENOMEM, "no memory for image %d", index + 1) : WHY_OK;
 }
 
-static why_status work(void *ctx, int index, const uint64_t *cells, size_t n_words, why_buf *record) {
+static why_status work(void *ctx, const why_task *task, why_buf *record) {
     rank *r = ctx;
+    const int index = task->index;
     world *w = r->w;
     EXPECT(w, index >= 0 && index < w->n_images, "rank %d is to explain image %d", r->index, index + 1);
-    EXPECT(w, n_words == 1 && (cells[0] == 14 || cells[0] == 0), "rank %d gets wrong cells for image %d", r->index, index + 1);
+    EXPECT(w, task->n_words == 1 && (task->cells[0] == 14 || task->cells[0] == 0), "rank %d gets wrong cells for image %d", r->index, index + 1);
     tell(w, "rank %d begins image %d", r->index, index + 1);
     WHY_TRY(suffer(w, r, index));
     why_buf_put(record, w->records[index].data, w->records[index].size);

@@ -22,11 +22,16 @@ static why_plan *plan_of(const char *text) {
 
 static const uint64_t all_cells[4] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
 
+static why_task task_of(int index, const uint64_t *cells, size_t n_words) {
+    return (why_task){.index = index, .n_words = (uint32_t)n_words, .cells = (uint64_t *)cells};
+}
+
 static why_buf image_record(const why_plan *plan, int threads, int index, const uint64_t *cells, size_t n_words) {
     why_pipeline *p;
     why_buf record = {0};
     OK(why_pipeline_create(plan, threads, &p));
-    OK(why_pipeline_image(p, index, cells, n_words, &record));
+    const why_task task = task_of(index, cells, n_words);
+    OK(why_pipeline_image(p, &task, &record));
     why_pipeline_destroy(&p);
     OK(why_record_check(record.data, record.size));
     return record;
@@ -125,8 +130,9 @@ static void test_no_memory_of_others(void **state) {
     why_pipeline *p;
     OK(why_pipeline_create(plan, 1, &p));
     why_buf mixed = {0}, ignored = {0}, alone = image_record(plan, 1, 2, all_cells, 4);
-    OK(why_pipeline_image(p, 3, all_cells, 4, &ignored));
-    OK(why_pipeline_image(p, 2, all_cells, 4, &mixed));
+    const why_task third = task_of(2, all_cells, 4), fourth = task_of(3, all_cells, 4);
+    OK(why_pipeline_image(p, &fourth, &ignored));
+    OK(why_pipeline_image(p, &third, &mixed));
     why_buf a = timeless(&alone), b = timeless(&mixed);
     same_bytes(&a, &b);
     why_buf *const all[] = {&mixed, &ignored, &alone, &a, &b};
@@ -335,7 +341,8 @@ static void test_no_room_for_maps(void **state) {
     why_pipeline *p;
     why_buf record = {0};
     OK(why_pipeline_create(plan, 1, &p));
-    assert_int_equal(why_pipeline_image(p, 0, all_cells, 4, &record), WHY_EFILE);
+    const why_task task = task_of(0, all_cells, 4);
+    assert_int_equal(why_pipeline_image(p, &task, &record), WHY_EFILE);
     why_buf_clear(&record);
     why_pipeline_destroy(&p);
     why_plan_destroy(&plan);

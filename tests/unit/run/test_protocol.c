@@ -172,7 +172,7 @@ static void tasks_round_trip(void **state) {
     uint64_t all[1024];
     for (int i = 0; i < 1024; i++) all[i] = (uint64_t)i * 0x9e3779b97f4a7c15u;
     const why_task tasks[] = {{.image = 0, .index = 7, .n_words = 1, .cells = all + 1},
-                              {.image = 8, .index = 2000000, .n_words = 1024, .cells = all},
+                              {.image = 8, .index = 2000000, .sha256 = "feed", .n_words = 1024, .cells = all},
                               {.image = 9, .index = 3}};
     why_buf b = {0};
     for (int i = 0; i < 3; i++) why_task_put(&b, &tasks[i]);
@@ -182,6 +182,7 @@ static void tasks_round_trip(void **state) {
         bool more;
         assert_int_equal(why_task_next(b.data, b.size, &at, &t, &more), WHY_OK);
         assert_true(more && t.image == tasks[i].image && t.index == tasks[i].index && t.n_words == tasks[i].n_words);
+        assert_string_equal(t.sha256, tasks[i].sha256);
         if (t.n_words) assert_memory_equal(t.cells, tasks[i].cells, t.n_words * sizeof *t.cells);
         free(t.cells);
     }
@@ -189,7 +190,7 @@ static void tasks_round_trip(void **state) {
     bool more = true;
     assert_int_equal(why_task_next(b.data, b.size, &at, &t, &more), WHY_OK);
     assert_false(more);
-    for (size_t cut = 1; cut < 20; cut++) { /* the first task has 20 bytes */
+    for (size_t cut = 1; cut < 84; cut++) { /* the first task has 84 bytes */
         at = 0;
         assert_int_equal(why_task_next(b.data, cut, &at, &t, &more), WHY_EFORMAT);
     }

@@ -141,12 +141,12 @@ static void put_pairs(why_buf *b, int image) {
         }
 }
 
-static why_status work(void *ctx, int index, const uint64_t *cells, size_t n_words, why_buf *record) {
+static why_status work(void *ctx, const why_task *task, why_buf *record) {
     const station *s = ctx;
-    const int image = index + 1;
+    const int image = task->index + 1;
     why_pause(0.0005 * (1 + image % 7));
     if (image == s->gives_up_at) return why_fail(WHY_ENOMEM, "no memory for image %d", image);
-    assert_true(n_words >= 1 && cells[0] == 14); /* bits 1, 2 and 3 */
+    assert_true(task->n_words >= 1 && task->cells[0] == 14); /* bits 1, 2 and 3 */
     if (image == FAILING) {
         why_row row = {.type = WHY_ROW_FAILURE};
         row.u.failure.image_id = image;
