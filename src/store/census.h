@@ -10,7 +10,7 @@ enum { WHY_CENSUS_LIST = 5 };
 
 typedef struct why_census {
     int64_t images, cells;
-    int64_t done, failed;               /* explanations */
+    int64_t done, failed;               /* explanations; those that cannot be (no mask, no label) are done with */
     int64_t images_done, images_failed; /* images that miss nothing: all cells done, some failed */
     int64_t run_id;                     /* the last run; 0: none yet */
     int64_t run_images, run_done;       /* images and explanations that it made */
