@@ -14,11 +14,13 @@
 typedef struct why_evaluator why_evaluator;
 
 /* What replaces hidden pixels. A *local* fill is a picture of its own (h*w*3 floats 0..255): the value of a hidden
- * pixel depends on nothing but its place. Owned by the evaluator; valid until its next begin. */
+ * pixel depends on nothing but its place. A fill that is *remade* paints the hidden pixels from those that are shown: its
+ * picture is what is seen when everything is hidden. Owned by the evaluator; valid until its next begin. */
 typedef struct why_fill {
     const char *name;  /* canonical text, e.g. "blur(kx=16,ky=16)" */
     const float *rgb;
     uint64_t id;       /* same image and same text: same id; part of cache keys */
+    bool local;        /* and not remade */
 } why_fill;
 
 /* A kind of fill: one line of THE table in src/explain/fills.c. */
@@ -28,6 +30,11 @@ typedef struct why_fill_kind {
     bool needs_segments;
     /* Write h*w*3 floats. `segments` is NULL unless needs_segments. */
     why_status (*make)(const why_image *im, const why_preprocess *pre, const why_segments *segments, const why_params *p, float *rgb);
+    /* NULL for local fills. Write h*w*3 floats: the copy of `im` for a set of shown pixels (h*w, 0 or 1; some of each). Called by
+     * several threads at once, each with `scratch` of its own: remake_scratch bytes of any contents. Soft maps have no such
+     * set and are refused. */
+    void (*remake)(const why_image *im, const uint8_t *shown, const why_params *p, void *scratch, float *rgb);
+    size_t (*remake_scratch)(int h, int w, const why_params *p);
 } why_fill_kind;
 extern const why_fill_kind *const why_fill_kinds[]; /* NULL-terminated */
 
@@ -84,7 +91,7 @@ const why_preprocess *why_evaluator_preprocess(const why_evaluator *ev);
 why_status why_evaluator_begin(why_evaluator *ev, const why_image *im) WHY_MUST_USE;
 
 /* A fill by its text: "mean", "zero", "black", "blur(16,16)", "gaussian(k=11,sigma=5)", "colour(124,116,104)",
- * "segment_mean". Made once per image. `segments` may be NULL when the kind does not need it. */
+ * "segment_mean", "inpaint_telea". Made once per image. `segments` may be NULL when the kind does not need it. */
 why_status why_evaluator_fill(why_evaluator *ev, const char *text, const why_segments *segments, const why_fill **out) WHY_MUST_USE;
 /* The canonical text of a fill, parameters in table order, defaults filled in (owned); checks it too. */
 why_status why_fill_canonical(const char *text, char **out) WHY_MUST_USE;

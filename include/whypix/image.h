@@ -97,6 +97,10 @@ why_status why_box_blur(const uint8_t *in, int h, int w, int kx, int ky, uint8_t
 /* Gaussian blur of h*w*3 floats, k x k window (odd, up to 1023), sigma in pixels. zero_pad: RISE's convolution, whose
  * kernel is scipy's Gaussian with its tails mirrored into the window; otherwise OpenCV's cut-off kernel, BORDER_REFLECT_101. */
 why_status why_gaussian_blur(const float *in, int h, int w, int k, double sigma, bool zero_pad, float *out) WHY_MUST_USE;
+/* cv2.inpaint(..., radius, INPAINT_TELEA) on 8-bit colours: pixels where hidden[i] != 0 are painted from around them, the
+ * others kept. in/out h*w*3, h and w at least 2; radius 1 to 100; `scratch`: why_inpaint_scratch bytes, any contents, aligned anyhow. */
+void why_inpaint_telea(const uint8_t *rgb, const uint8_t *hidden, int h, int w, int radius, void *scratch, uint8_t *out);
+size_t why_inpaint_scratch(int h, int w, int radius);
 
 /* ------------------------------------------------------------------ pictures for people */
 typedef enum why_palette { WHY_VIRIDIS, WHY_INFERNO, WHY_DIVERGING, WHY_PALETTES } why_palette;

@@ -47,6 +47,8 @@ struct why_evaluator {
     float *x;       /* max_batch*channels*h*w: the batch in which perturbed copies are made */
     float *colours; /* threads*h*w*3 */
     uint8_t *shown; /* threads*h*w */
+    uint8_t *remake; /* threads*remake_size bytes, for fills that are painted from the shown pixels */
+    size_t remake_size;
     float *seeds;   /* max_batch*outputs */
 
     why_cache *cache;
@@ -108,6 +110,7 @@ static void destroy_fills(why_evaluator *ev) {
         free(ev->fills[i]->rgb);
         free(ev->fills[i]->planes);
         free(ev->fills[i]->text);
+        why_params_destroy(&ev->fills[i]->params);
         free(ev->fills[i]);
     }
     free(ev->fills);
@@ -128,6 +131,7 @@ void why_evaluator_destroy(why_evaluator **out) {
     free(ev->x);
     free(ev->colours);
     free(ev->shown);
+    free(ev->remake);
     free(ev->seeds);
     free(ev->original);
     free(ev->pending);
@@ -196,12 +200,27 @@ static const why_made_fill *find_fill(const why_evaluator *ev, const char *text,
     return NULL;
 }
 
+/* Every thread's memory for a fill that is remade. */
+static why_status reserve_remake(why_evaluator *ev, const why_fill_kind *kind, const why_params *params) {
+    const size_t size = kind->remake ? kind->remake_scratch(ev->frame.h, ev->frame.w, params) : 0;
+    if (size <= ev->remake_size) return WHY_OK;
+    free(ev->remake);
+    ev->remake = NULL;
+    ev->remake_size = 0;
+    WHY_TRY(why_alloc((size_t)why_pool_threads(ev->pool), size, "fill scratch", &ev->remake));
+    ev->remake_size = size;
+    return WHY_OK;
+}
+
 /* Takes `text` over. */
 static why_status make_fill(why_evaluator *ev, const why_fill_kind *kind, const why_params *params, const why_segments *segments,
                             int segmentation, char *text, const why_fill **out) {
     why_made_fill *f = NULL;
+    why_params *kept = NULL;
     why_status st = fill_slot(ev, &f);
     if (!st) st = kind->make(ev->frame.image, ev->pre, segments, params, f->rgb);
+    if (!st) st = reserve_remake(ev, kind, params);
+    if (!st) st = why_params_copy(params, &kept);
     if (st) {
         free(text);
         return st;
@@ -210,7 +229,10 @@ static why_status make_fill(why_evaluator *ev, const why_fill_kind *kind, const 
     free(f->text);
     f->text = text;
     f->segmentation = segmentation;
-    f->base = (why_fill){.name = text, .rgb = f->rgb, .id = (uint64_t)ev->n_fills++};
+    f->kind = kind;
+    why_params_destroy(&f->params);
+    f->params = kept;
+    f->base = (why_fill){.name = text, .rgb = f->rgb, .id = (uint64_t)ev->n_fills++, .local = !kind->remake};
     *out = &f->base;
     return WHY_OK;
 }
@@ -255,7 +277,8 @@ static void compose(void *ctx, int index, int thread) {
     const why_evaluator *ev = b->ev;
     const struct pending *q = &b->pending[index];
     size_t n = pixels_of(ev), t = (size_t)thread;
-    why_perturb_compose(&ev->frame, q->p, q->extent, ev->shown + t * n, ev->colours + t * 3 * n, ev->x + (size_t)index * input_size(ev));
+    const why_scratch scratch = {ev->shown + t * n, ev->colours + t * 3 * n, ev->remake ? ev->remake + t * ev->remake_size : NULL};
+    why_perturb_compose(&ev->frame, q->p, q->extent, &scratch, ev->x + (size_t)index * input_size(ev));
 }
 
 static why_status forward(why_evaluator *ev, const struct pending *pending, int n) {

@@ -1,6 +1,7 @@
 /* THE table of fills: what hidden pixels show. A new one is a `make` function and a line of the table. */
 #include "explain/fills.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,19 +124,58 @@ static why_status make_gaussian(const why_image *im, const why_preprocess *pre, 
     return st;
 }
 
-static const why_fill_kind mean_fill = {"mean", "the image's mean colour", NULL, false, make_mean};
-static const why_fill_kind zero_fill = {"zero", "the colour that the model's normalisation maps to 0", NULL, false, make_zero};
-static const why_fill_kind black_fill = {"black", "0, 0, 0", NULL, false, make_black};
-static const why_fill_kind white_fill = {"white", "255, 255, 255", NULL, false, make_white};
-static const why_fill_kind colour_fill = {"colour", "one given colour", colour_params, false, make_colour};
-static const why_fill_kind segment_mean_fill = {"segment_mean", "each segment's mean colour, truncated to 8 bits as lime does", NULL, true,
-                                                make_segment_mean};
-static const why_fill_kind blur_fill = {"blur", "box blur, as cv2.blur on 8 bits", blur_params, false, make_blur};
-static const why_fill_kind gaussian_fill = {"gaussian", "Gaussian blur of the normalised image with zero padding, as RISE", gaussian_params,
-                                            false, make_gaussian};
+static const why_param telea_params[] = {
+    {"radius", WHY_PARAM_INT, "3", 1, 32, NULL, "how far around a hidden pixel known ones are looked for"},
+    {0},
+};
+
+/* With nothing to paint from, shap takes the mean colour, truncated to 8 bits. */
+static why_status make_telea(const why_image *im, const why_preprocess *pre, const why_segments *segments, const why_params *p, float *rgb) {
+    float colour[3];
+    if (im->h < 2 || im->w < 2) return why_fail(WHY_EARG, "inpaint_telea: the image is %d x %d pixels, want at least 2 x 2", im->h, im->w);
+    WHY_TRY(make_mean(im, pre, segments, p, rgb));
+    for (int c = 0; c < 3; c++) colour[c] = floorf(rgb[c]);
+    paint(im, colour, rgb);
+    return WHY_OK;
+}
+
+/* The painted bytes and the hidden pixels come first, then the inpainter's own scratch. */
+static size_t telea_scratch(int h, int w, const why_params *p) {
+    return 4 * (size_t)h * (size_t)w + why_inpaint_scratch(h, w, (int)why_params_int(p, "radius"));
+}
+
+static void remake_telea(const why_image *im, const uint8_t *shown, const why_params *p, void *scratch, float *rgb) {
+    const size_t n = pixels_of(im);
+    uint8_t *painted = scratch, *hidden = painted + 3 * n;
+    for (size_t i = 0; i < n; i++) hidden[i] = !shown[i];
+    why_inpaint_telea(im->rgb, hidden, im->h, im->w, (int)why_params_int(p, "radius"), hidden + n, painted);
+    for (size_t i = 0; i < 3 * n; i++) rgb[i] = painted[i];
+}
+
+static const why_fill_kind mean_fill = {.name = "mean", .help = "the image's mean colour", .make = make_mean};
+static const why_fill_kind zero_fill = {.name = "zero", .help = "the colour that the model's normalisation maps to 0", .make = make_zero};
+static const why_fill_kind black_fill = {.name = "black", .help = "0, 0, 0", .make = make_black};
+static const why_fill_kind white_fill = {.name = "white", .help = "255, 255, 255", .make = make_white};
+static const why_fill_kind colour_fill = {.name = "colour", .help = "one given colour", .params = colour_params, .make = make_colour};
+static const why_fill_kind segment_mean_fill = {.name = "segment_mean",
+                                                .help = "each segment's mean colour, truncated to 8 bits as lime does",
+                                                .needs_segments = true,
+                                                .make = make_segment_mean};
+static const why_fill_kind blur_fill = {
+    .name = "blur", .help = "box blur, as cv2.blur on 8 bits", .params = blur_params, .make = make_blur};
+static const why_fill_kind gaussian_fill = {.name = "gaussian",
+                                            .help = "Gaussian blur of the normalised image with zero padding, as RISE",
+                                            .params = gaussian_params,
+                                            .make = make_gaussian};
+static const why_fill_kind telea_fill = {.name = "inpaint_telea",
+                                         .help = "painted from the shown pixels by fast marching, as cv2.inpaint on 8 bits",
+                                         .params = telea_params,
+                                         .make = make_telea,
+                                         .remake = remake_telea,
+                                         .remake_scratch = telea_scratch};
 
 const why_fill_kind *const why_fill_kinds[] = {
-    &mean_fill, &zero_fill, &black_fill, &white_fill, &colour_fill, &segment_mean_fill, &blur_fill, &gaussian_fill, NULL,
+    &mean_fill, &zero_fill, &black_fill, &white_fill, &colour_fill, &segment_mean_fill, &blur_fill, &gaussian_fill, &telea_fill, NULL,
 };
 
 static why_status unknown(const char *name) {

@@ -8,6 +8,8 @@ static size_t pixels_of(const why_frame *f) { return (size_t)f->h * (size_t)f->w
 static size_t words_for(size_t bits) { return (bits + 63) / 64; }
 static bool bit(const uint64_t *words, size_t k) { return words[k / 64] >> k % 64 & 1; }
 
+static const why_made_fill *fill_of(const why_perturbation *p) { return (const why_made_fill *)(const void *)p->fill; }
+
 static size_t count_bits(const uint64_t *words, size_t bits) {
     size_t n = 0;
     for (size_t i = 0; i < words_for(bits); i++) n += (size_t)__builtin_popcountll(words[i]);
@@ -33,6 +35,9 @@ why_status why_frame_check_segments(const why_frame *f, const why_segments *s) {
 
 why_status why_perturb_check(const why_frame *f, const why_perturbation *p) {
     if (p->kind != WHY_WHOLE_IMAGE && !p->fill) return why_fail(WHY_EARG, "perturbation: a fill is wanted for what it hides");
+    if (p->kind == WHY_SOFT_MAP && !p->fill->local)
+        return why_fail(WHY_EARG, "fill '%s' is painted from the pixels that are shown, and here all are shown in part; want a picture, e.g. blur",
+                        p->fill->name);
     if (p->kind == WHY_SHOW_BOXES) return check_boxes(f, p);
     return p->kind == WHY_SHOW_SEGMENTS ? why_frame_check_segments(f, p->u.segments.segments) : WHY_OK;
 }
@@ -135,6 +140,18 @@ static void colour_boxes(const why_frame *f, const why_perturbation *p, float *r
     }
 }
 
+/* Boxes may overlap, so what they show is gathered channel by channel: one bit each. */
+static void mark_shown_by_boxes(const why_frame *f, const why_perturbation *p, uint8_t *shown) {
+    memset(shown, 0, pixels_of(f));
+    for (int i = 0; i < p->u.boxes.n; i++) {
+        const why_box b = p->u.boxes.box[i];
+        const uint8_t channels = (uint8_t)((1 << b.c1) - (1 << b.c0));
+        for (int y = b.y0; y < b.y1; y++)
+            for (int x = b.x0; x < b.x1; x++) shown[(size_t)y * (size_t)f->w + (size_t)x] |= channels;
+    }
+    for (size_t i = 0; i < pixels_of(f); i++) shown[i] = shown[i] == 7;
+}
+
 /* Normalisation is affine, so the mean of two pictures may be taken behind it, where it is more exact: near the colour that
  * becomes 0 no digits cancel. */
 static void blend(const why_frame *f, const float *soft, const float *fill, float *planes) {
@@ -142,24 +159,44 @@ static void blend(const why_frame *f, const float *soft, const float *fill, floa
     for (size_t i = 0; i < (size_t)f->channels * n; i++) planes[i] = f->planes[i] * soft[i % n] + fill[i] * (1.0f - soft[i % n]);
 }
 
-static void compose_mixed(const why_frame *f, const why_perturbation *p, uint8_t *shown, float *rgb, float *planes) {
-    const float *fill = p->fill ? ((const why_made_fill *)(const void *)p->fill)->planes : NULL;
-    const float *colours = rgb;
+/* The pixels that a set shows; of boxes, those that they show in all three channels. */
+static void mark_shown(const why_frame *f, const why_perturbation *p, uint8_t *shown) {
+    if (p->kind == WHY_SHOW_SEGMENTS)
+        for (size_t i = 0; i < pixels_of(f); i++) shown[i] = bit(p->u.segments.on, (size_t)p->u.segments.segments->label[i]);
+    else if (p->kind == WHY_SHOW_PIXELS)
+        for (size_t i = 0; i < pixels_of(f); i++) shown[i] = bit(p->u.pixels, i);
+    else
+        mark_shown_by_boxes(f, p, shown);
+}
+
+/* Copies whose hidden pixels are painted from the shown ones. */
+static void compose_remade(const why_frame *f, const why_perturbation *p, const why_scratch *scratch, float *planes) {
+    const why_made_fill *fill = fill_of(p);
+    const size_t n = pixels_of(f), bytes = (size_t)f->channels * n * sizeof *planes;
+    mark_shown(f, p, scratch->shown);
+    if (!memchr(scratch->shown, 0, n)) memcpy(planes, f->planes, bytes);
+    else if (!memchr(scratch->shown, 1, n)) memcpy(planes, fill->planes, bytes);
+    else {
+        fill->kind->remake(f->image, scratch->shown, fill->params, scratch->remake, scratch->rgb);
+        why_normalise(f->pre, scratch->rgb, f->h, f->w, f->channels, planes);
+    }
+}
+
+static void compose_local(const why_frame *f, const why_perturbation *p, const why_scratch *scratch, float *planes) {
+    const float *fill = p->fill ? fill_of(p)->planes : NULL;
+    const float *colours = scratch->rgb;
     switch (p->kind) {
     case WHY_SHOW_SEGMENTS:
-        for (size_t i = 0; i < pixels_of(f); i++) shown[i] = bit(p->u.segments.on, (size_t)p->u.segments.segments->label[i]);
-        choose(f, shown, fill, planes);
-        return;
     case WHY_SHOW_PIXELS:
-        for (size_t i = 0; i < pixels_of(f); i++) shown[i] = bit(p->u.pixels, i);
-        choose(f, shown, fill, planes);
+        mark_shown(f, p, scratch->shown);
+        choose(f, scratch->shown, fill, planes);
         return;
     case WHY_SHOW_BOXES:
         if (!needs_colours(f, p)) {
             compose_boxes(f, p, fill, planes);
             return;
         }
-        colour_boxes(f, p, rgb);
+        colour_boxes(f, p, scratch->rgb);
         break;
     case WHY_SOFT_MAP: blend(f, p->u.soft, fill, planes); return;
     case WHY_WHOLE_IMAGE: colours = p->u.rgb; break;
@@ -167,9 +204,10 @@ static void compose_mixed(const why_frame *f, const why_perturbation *p, uint8_t
     why_normalise(f->pre, colours, f->h, f->w, f->channels, planes);
 }
 
-void why_perturb_compose(const why_frame *f, const why_perturbation *p, why_extent extent, uint8_t *shown, float *rgb, float *planes) {
+void why_perturb_compose(const why_frame *f, const why_perturbation *p, why_extent extent, const why_scratch *scratch, float *planes) {
     size_t bytes = (size_t)f->channels * pixels_of(f) * sizeof *planes;
     if (extent == WHY_ALL_SHOWN) memcpy(planes, f->planes, bytes);
-    else if (extent == WHY_ALL_HIDDEN) memcpy(planes, ((const why_made_fill *)(const void *)p->fill)->planes, bytes);
-    else compose_mixed(f, p, shown, rgb, planes);
+    else if (extent == WHY_ALL_HIDDEN) memcpy(planes, fill_of(p)->planes, bytes);
+    else if (p->fill && !p->fill->local) compose_remade(f, p, scratch, planes);
+    else compose_local(f, p, scratch, planes);
 }

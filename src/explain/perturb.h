@@ -11,6 +11,8 @@ typedef struct why_made_fill {
     float *rgb, *planes;
     char *text;       /* canonical */
     int segmentation; /* the segmentation it was made for, -1: none */
+    const why_fill_kind *kind;
+    why_params *params; /* of `kind` */
 } why_made_fill;
 
 /* One image in the model's frame. Normalisation is pixel by pixel and channel by channel (or from one pixel's three
@@ -32,7 +34,13 @@ why_status why_perturb_check(const why_frame *f, const why_perturbation *p) WHY_
 why_extent why_perturb_extent(const why_frame *f, const why_perturbation *p);
 /* Replaces the contents of `key`. p may be NULL for WHY_ALL_SHOWN. `segmentation` numbers p's segments by content. */
 void why_perturb_key(const why_frame *f, const why_perturbation *p, why_extent extent, int segmentation, why_buf *key);
-/* Scratch: shown h*w bytes, rgb h*w*3 floats. planes: channels*h*w, every value written. */
-void why_perturb_compose(const why_frame *f, const why_perturbation *p, why_extent extent, uint8_t *shown, float *rgb, float *planes);
+/* Memory of one thread: shown h*w bytes, rgb h*w*3 floats, remake as much as the fill's kind asks for (may be NULL). */
+typedef struct why_scratch {
+    uint8_t *shown;
+    float *rgb;
+    void *remake;
+} why_scratch;
+/* planes: channels*h*w, every value written. */
+void why_perturb_compose(const why_frame *f, const why_perturbation *p, why_extent extent, const why_scratch *scratch, float *planes);
 
 #endif

@@ -16,7 +16,7 @@
 
 static const why_param params[] = {
     {"evaluations", WHY_PARAM_INT, "100", 2, 1000000, NULL, "budget, the empty and the full picture included"},
-    {"masker", WHY_PARAM_TEXT, "blur(16,16)", 0, 0, NULL, "what hidden boxes show: blur(kx,ky), mean, colour(r,g,b), ..."},
+    {"masker", WHY_PARAM_TEXT, "blur(16,16)", 0, 0, NULL, "what hidden boxes show: blur(kx,ky), inpaint_telea, mean, colour(r,g,b), ..."},
     {"batch", WHY_PARAM_INT, "10", 2, 4096, NULL, "masks at a time; shap's default is 10, and the result depends on it"},
     {0},
 };

@@ -147,8 +147,13 @@ static int64_t curve_evaluations(const why_params *p, int h, int w) { return poi
 /* ---------------------------------------------------------------- image x map (Chattopadhyay et al. 2018) */
 #define LEAST_SCORE 1e-4 /* below it a relative drop says nothing */
 
-/* Y, the score of the whole image, and O, that of image * map + fill * (1 - map). */
-static why_status soft_scores(why_score_input *in, const why_metric *metric, double *y, double *o) {
+static const char *reason_against(double y, double o) {
+    if (!isfinite(y) || !isfinite(o)) return "the model's output is not finite";
+    return y < LEAST_SCORE ? "score of the whole image below 1e-4" : NULL;
+}
+
+/* Y, the score of the whole image, and O, that of image * map + fill * (1 - map). *why: these are no basis for a comparison. */
+static why_status soft_scores(why_score_input *in, const why_metric *metric, double *y, double *o, const char **why) {
     static const why_grid pixel = {.kind = WHY_GRID_PIXEL};
     const why_explanation *e = in->explanation;
     why_evaluator *ev = why_subject_evaluator(in->subject);
@@ -159,6 +164,8 @@ static why_status soft_scores(why_score_input *in, const why_metric *metric, dou
     in->evaluations = 1;
     WHY_TRY(check_frame(in));
     WHY_TRY(find_fill(in, metric, &p.fill));
+    *why = "the fill is painted from the pixels that are shown, and a soft map shows all of them in part";
+    if (!p.fill->local) return WHY_OK;
     WHY_TRY(why_evaluator_original(ev, &whole));
     *y = score_of(in, whole);
     why_status st = why_alloc((size_t)outputs_of(in), sizeof *masked, "logits", &masked);
@@ -166,30 +173,26 @@ static why_status soft_scores(why_score_input *in, const why_metric *metric, dou
     p.u.soft = soft.v;
     if (!st) st = why_evaluator_run(ev, &p, 1, masked);
     if (!st) *o = score_of(in, masked);
+    if (!st) *why = reason_against(*y, *o);
     why_field_clear(&soft);
     free(masked);
     return st;
 }
 
-static const char *reason_against(double y, double o) {
-    if (!isfinite(y) || !isfinite(o)) return "the model's output is not finite";
-    return y < LEAST_SCORE ? "score of the whole image below 1e-4" : NULL;
-}
-
 static why_status average_drop(why_score_input *in, const why_params *p, why_value *out) {
     (void)p;
-    double y, o;
-    WHY_TRY(soft_scores(in, &why_metric_average_drop, &y, &o));
-    const char *why = reason_against(y, o);
+    double y = NAN, o = NAN;
+    const char *why;
+    WHY_TRY(soft_scores(in, &why_metric_average_drop, &y, &o, &why));
     *out = why ? why_undefined(why) : why_defined(y > o ? (y - o) / y : 0);
     return WHY_OK;
 }
 
 static why_status increase(why_score_input *in, const why_params *p, why_value *out) {
     (void)p;
-    double y, o;
-    WHY_TRY(soft_scores(in, &why_metric_increase, &y, &o));
-    const char *why = reason_against(y, o);
+    double y = NAN, o = NAN;
+    const char *why;
+    WHY_TRY(soft_scores(in, &why_metric_increase, &y, &o, &why));
     *out = why ? why_undefined(why) : why_defined(o > y);
     return WHY_OK;
 }

@@ -150,6 +150,27 @@ def filtering(rgb):
         np.save(out / f"{name}.npy", colours)
 
 
+def inpainting():
+    """Hidden areas of several kinds (thin, wide, at the edges, noise, nearly all), each painted by cv2.inpaint."""
+    rng = np.random.default_rng(31)
+    rgb = scene(33, 41, 9)
+    masks = np.zeros((8, 33, 41), np.uint8)
+    masks[0, 10:20, 5:30] = 1
+    masks[1, :17] = 1
+    masks[2, :, 20:] = 1
+    masks[3] = rng.random((33, 41)) < 0.5
+    masks[4] = cv2.GaussianBlur(rng.normal(0, 1, (33, 41)), (0, 0), 3) > 0
+    masks[5] = 1
+    masks[5, 32, 40] = 0
+    masks[6] = 1
+    masks[6, 12:20, 15:22] = 0
+    masks[7, 0, 3:9] = masks[7, 5:12, 0] = masks[7, 32] = masks[7, 20, 20] = 1
+    np.save(out / "telea_masks.npy", masks)
+    Image.fromarray(rgb).save(out / "telea.png")
+    for radius in (3, 5):
+        np.save(out / f"telea_{radius}.npy", np.stack([cv2.inpaint(rgb, m, radius, cv2.INPAINT_TELEA) for m in masks]))
+
+
 def segmenting():
     np.save(out / "noise.npy", np.random.default_rng(11).normal(scale=1e-5, size=(72, 96)))
     for i in range(4):
@@ -173,4 +194,5 @@ def segmenting():
 rgb = decoding()
 resizing(rgb)
 filtering(rgb)
+inpainting()
 segmenting()

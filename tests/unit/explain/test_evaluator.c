@@ -64,6 +64,47 @@ static void every_kind(void **state) {
     scene_close(&s);
 }
 
+/* A fill that is painted from what is shown: whatever names the hidden pixels, the copy is the inpainter's. A box of some
+ * channels hides its pixels; all hidden is the mean colour, truncated. Threads have scratch of their own. */
+static void remade_fill(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= 2; threads++) {
+        scene s;
+        const why_fill *fill;
+        static uint8_t hidden[PIXELS], painted[3 * PIXELS];
+        static float rgb[3 * PIXELS];
+        float got[4][8], want[8];
+        scene_open(&s, 4, threads);
+        TRY(why_evaluator_fill(s.ev, "inpaint_telea", NULL, &fill));
+        why_segments q = quarters();
+        uint64_t on = 6, pixels[WORDS] = {0};
+        for (int i = 0; i < PIXELS; i++) {
+            hidden[i] = !(on >> q.label[i] & 1);
+            pixels[i / 64] |= (uint64_t)!hidden[i] << i % 64;
+        }
+        const why_box boxes[] = {
+            {0, SIDE / 2, SIDE / 2, SIDE, 0, 3}, {SIDE / 2, SIDE, 0, SIDE / 2, 0, 2}, {30, SIDE, 0, SIDE / 2, 2, 3}, {20, 30, 0, SIDE / 2, 2, 3}};
+        const why_box part = {0, SIDE, 0, SIDE, 0, 2};
+        const why_perturbation p[] = {{.kind = WHY_SHOW_SEGMENTS, .fill = fill, .u.segments = {&q, &on}},
+                                      {.kind = WHY_SHOW_PIXELS, .fill = fill, .u.pixels = pixels},
+                                      {.kind = WHY_SHOW_BOXES, .fill = fill, .u.boxes = {boxes, 4}},
+                                      {.kind = WHY_SHOW_BOXES, .fill = fill, .u.boxes = {&part, 1}}};
+        void *scratch = malloc(why_inpaint_scratch(SIDE, SIDE, 3));
+        why_inpaint_telea(s.image.rgb, hidden, SIDE, SIDE, 3, scratch, painted);
+        free(scratch);
+        for (int i = 0; i < 3 * PIXELS; i++) rgb[i] = painted[i];
+        TRY(why_evaluator_run(s.ev, p, 4, got[0]));
+        TRY(why_evaluator_run(s.ev, &(why_perturbation){.kind = WHY_WHOLE_IMAGE, .u.rgb = rgb}, 1, want));
+        const size_t row = (size_t)scene_outputs(&s);
+        for (size_t i = 0; i < 3; i++) assert_memory_equal(got[0] + i * row, want, row * sizeof *want);
+        TRY(why_evaluator_run(s.ev, &(why_perturbation){.kind = WHY_WHOLE_IMAGE, .u.rgb = fill->rgb}, 1, want));
+        assert_memory_equal(got[0] + 3 * row, want, row * sizeof *want);
+        assert_true(fill->rgb[0] == floorf(fill->rgb[0]));
+        why_segments_clear(&q);
+        scene_close(&s);
+    }
+}
+
 /* Half image, half fill is what a map of 1/2 gives, up to the rounding of a mean taken before or after normalisation. */
 static void soft_blend(void **state) {
     (void)state;
@@ -413,6 +454,10 @@ static void refusals(void **state) {
         why_evaluator_run(s.ev, &(why_perturbation){.kind = WHY_SHOW_SEGMENTS, .fill = fill, .u.segments = {&small, &on}}, 1, logits),
         WHY_EARG);
     assert_non_null(strstr(why_error_text(), "2 x 3"));
+    TRY(why_evaluator_fill(s.ev, "inpaint_telea", NULL, &fill));
+    static const float half[PIXELS];
+    assert_int_equal(why_evaluator_run(s.ev, &(why_perturbation){.kind = WHY_SOFT_MAP, .fill = fill, .u.soft = half}, 1, logits), WHY_EARG);
+    assert_non_null(strstr(why_error_text(), "fill 'inpaint_telea(radius=3)' is painted from"));
     assert_int_equal(why_evaluator_fill(s.ev, "segment_mean", &small, &fill), WHY_EARG);
     assert_int_equal(why_evaluator_gradient(s.ev, "no such layer", NULL, 1, 0, WHY_LOGIT, WHY_RULE_PLAIN, NULL, &g), WHY_EARG);
     assert_non_null(strstr(why_error_text(), "no such layer"));
@@ -425,6 +470,7 @@ static void refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind),
+        cmocka_unit_test(remade_fill),
         cmocka_unit_test(soft_blend),
         cmocka_unit_test(cache_counts),
         cmocka_unit_test(segments_by_content),

@@ -22,7 +22,7 @@ typedef struct reference {
     bool committed; /* in the repository; else in the optional data */
     int top[5], n_top;
     lime_case lime[4];
-    partition_case partition[3];
+    partition_case partition[4];
     cam_case cam[3];
 } reference;
 
@@ -200,7 +200,7 @@ static void partition(const reference *r) {
     scene s;
     if (!present(r)) skip();
     open_reference(r, &s);
-    for (int i = 0; i < 3 && r->partition[i].tag; i++) check_partition(r, &s, &r->partition[i]);
+    for (int i = 0; i < 4 && r->partition[i].tag; i++) check_partition(r, &s, &r->partition[i]);
     scene_close(&s);
 }
 
@@ -267,7 +267,8 @@ static const reference tinyvgg = {
      {"q100_black", "q100", "black", "0"},
      {"q1000", "q100", "segment_mean", "0"},
      {"slic100", "slic100", "black", "0"}},
-    {{"blur4_100", "blur(4,4)", "100", "10"}, {"gray_100", "colour(127,127,127)", "100", "10"}, {"blur4_500", "blur(4,4)", "500", "10"}},
+    {{"blur4_100", "blur(4,4)", "100", "10"}, {"gray_100", "colour(127,127,127)", "100", "10"}, {"blur4_500", "blur(4,4)", "500", "10"},
+     {"telea_100", "inpaint_telea", "100", "10"}},
     {{"gradcam", "/features/features.9/Relu", 0}, {"gradcam_conv", "/features/features.8/Conv", 0}},
 };
 static const reference tinyresnet = {
@@ -282,7 +283,8 @@ static const reference tinyresnet = {
      {"slic100", "slic100", "black", "0"}},
     {{"blur16_100", "blur(16,16)", "100", "10"},
      {"gray_100", "colour(127,127,127)", "100", "10"},
-     {"blur16_500", "blur(16,16)", "500", "10"}},
+     {"blur16_500", "blur(16,16)", "500", "10"},
+     {"telea_100", "inpaint_telea", "100", "10"}},
     {{"gradcam", "last_conv", 0}, {"gradcam_conv", "/layer4/layer4.0/relu_2/Relu", 0}},
 };
 static const reference tinydense = {
@@ -297,7 +299,8 @@ static const reference tinydense = {
      {"slic100", "slic100", "black", "0"}},
     {{"blur16_100", "blur(16,16)", "100", "10"},
      {"gray_100", "colour(127,127,127)", "100", "10"},
-     {"blur16_500", "blur(16,16)", "500", "10"}},
+     {"blur16_500", "blur(16,16)", "500", "10"},
+     {"telea_100", "inpaint_telea", "100", "10"}},
     {{0}},
 };
 static const reference squeezenet = {
@@ -307,7 +310,7 @@ static const reference squeezenet = {
     {285, 281, 284, 359, 283},
     5,
     {{"q100", "q100", "segment_mean", "0"}, {"q100_black", "q100", "black", "0"}, {"slic100", "slic100", "black", "0"}},
-    {{"blur16_100", "blur(16,16)", "100", "10"}, {"gray_100", "colour(127,127,127)", "100", "10"}},
+    {{"blur16_100", "blur(16,16)", "100", "10"}, {"gray_100", "colour(127,127,127)", "100", "10"}, {"telea_100", "inpaint_telea", "100", "10"}},
     {{"gradcam", "last_conv", 0}, {"gradcam_conv", "/features/features.12/Concat", 0}},
 };
 

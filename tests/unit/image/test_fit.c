@@ -213,6 +213,62 @@ static void gaussian_blur_is_rises_or_opencvs(void **state) {
     why_image_clear(&im);
 }
 
+enum { TELEA_MASKS = 8 };
+
+static void inpaint(const why_image *im, const uint8_t *hidden, int radius, uint8_t *out) {
+    void *scratch = malloc(why_inpaint_scratch(im->h, im->w, radius));
+    assert_non_null(scratch);
+    why_inpaint_telea(im->rgb, hidden, im->h, im->w, radius, scratch, out);
+    free(scratch);
+}
+
+static void inpainting_is_opencvs(void **state) {
+    (void)state;
+    static const int radii[] = {3, 5};
+    why_image im = golden_image("telea.png");
+    const size_t pixels = (size_t)im.h * (size_t)im.w;
+    why_shape shape;
+    int32_t *masks;
+    assert_ok(why_npy_load_i32(golden("telea_masks.npy"), &shape, &masks));
+    assert_int_equal(shape.dim[0], TELEA_MASKS);
+    uint8_t *out = malloc(TELEA_MASKS * 3 * pixels), *hidden = malloc(pixels);
+    assert_true(out && hidden);
+    for (size_t r = 0; r < sizeof radii / sizeof *radii; r++) {
+        for (size_t m = 0; m < TELEA_MASKS; m++) {
+            for (size_t i = 0; i < pixels; i++) hidden[i] = (uint8_t)masks[m * pixels + i];
+            inpaint(&im, hidden, radii[r], out + m * 3 * pixels);
+        }
+        assert_same_bytes(golden("telea_%d.npy", radii[r]), out, TELEA_MASKS * 3 * pixels);
+    }
+    free(masks);
+    free(hidden);
+    free(out);
+    why_image_clear(&im);
+}
+
+/* The shown pixels stay as they are, and what was in the scratch, or where it lies, changes nothing. */
+static void inpainting_keeps_what_is_shown(void **state) {
+    (void)state;
+    uint8_t hidden[30 * 27], out[30 * 27 * 3], again[30 * 27 * 3];
+    why_rng r = why_rng_at(why_stream_of(1, 2, "hidden"), 0);
+    for (int size = 2; size <= 30; size += 4) {
+        why_image noise = noise_image(size, 27);
+        const size_t n = (size_t)size * 27, room = why_inpaint_scratch(size, 27, 3);
+        for (size_t i = 0; i < n; i++) hidden[i] = why_rng_u32(&r) % 3 > 0;
+        hidden[5] = 0;
+        inpaint(&noise, hidden, 3, out);
+        for (size_t i = 0; i < 3 * n; i++)
+            if (!hidden[i / 3]) assert_int_equal(out[i], noise.rgb[i]);
+        uint8_t *scratch = malloc(room + 1);
+        assert_non_null(scratch);
+        memset(scratch, 0xee, room + 1);
+        why_inpaint_telea(noise.rgb, hidden, size, 27, 3, scratch + 1, again);
+        assert_memory_equal(again, out, 3 * n);
+        free(scratch);
+        why_image_clear(&noise);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resizing_is_pillows),
@@ -228,6 +284,8 @@ int main(void) {
         cmocka_unit_test(maps_are_resized_as_opencv_does),
         cmocka_unit_test(box_blur_rounds_as_opencv_does),
         cmocka_unit_test(gaussian_blur_is_rises_or_opencvs),
+        cmocka_unit_test(inpainting_is_opencvs),
+        cmocka_unit_test(inpainting_keeps_what_is_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -256,6 +256,15 @@ static void both_signs_of_the_drop_occur(void **state) {
     }
 }
 
+static void a_fill_painted_from_shown_pixels_has_curves_and_no_drop(void **state) {
+    (void)state;
+    why_value drop = run(&(struct job){.metric = &why_metric_average_drop, .fill = "inpaint_telea"}, NULL, NULL);
+    why_value rise = run(&(struct job){.metric = &why_metric_increase, .fill = "inpaint_telea"}, NULL, NULL);
+    assert_non_null(strstr(drop.why, "painted from the pixels that are shown"));
+    assert_non_null(rise.why);
+    assert_null(run(&(struct job){.metric = &why_metric_deletion, .fill = "inpaint_telea"}, NULL, NULL).why);
+}
+
 static void a_score_near_zero_has_no_drop(void **state) {
     (void)state;
     const float *logits;
@@ -359,6 +368,7 @@ int main(void) {
         cmocka_unit_test(deletion_and_insertion_meet),
         cmocka_unit_test(drops_have_their_closed_form),
         cmocka_unit_test(both_signs_of_the_drop_occur),
+        cmocka_unit_test(a_fill_painted_from_shown_pixels_has_curves_and_no_drop),
         cmocka_unit_test(a_score_near_zero_has_no_drop),
         cmocka_unit_test(misuse_is_an_error),
         cmocka_unit_test(curves_as_pytorch),
