@@ -62,6 +62,14 @@ why_status why_model_resolve(const why_model *m, const char *name, const char **
 /* Text for people: one aligned line per layer and totals. Owned string. */
 why_status why_model_describe(const why_model *m, char **text) WHY_MUST_USE;
 
+/* How operators pass gradients back. The rule is looked up per operator in its table line; PLAIN is the derivative. */
+typedef enum why_rule {
+    WHY_RULE_PLAIN,
+    WHY_RULE_GUIDED,  /* guided backpropagation (Springenberg 2015): Relu also drops negative gradients; other operators as PLAIN */
+    WHY_RULE_RESCALE, /* DeepLIFT's Rescale rule (Shrikumar 2017) between pairs of images, complete over every operator */
+    WHY_RULE_COUNT
+} why_rule;
+
 typedef struct why_session_options {
     int max_batch;              /* >= 1; larger inputs are refused */
     why_pool *pool;             /* borrowed; NULL = this thread only */
@@ -70,10 +78,12 @@ typedef struct why_session_options {
     const char *const *grad_to; /* names whose gradients backward() leaves; "input" allowed */
     int n_grad_to;
     const char *resume; /* NULL, or the name of a tensor that why_session_resume may replace; not together with grad_to */
+    why_rule rule;      /* what backward will be asked for; 0: WHY_RULE_PLAIN and WHY_RULE_GUIDED, which need the same */
 } why_session_options;
 
 /* Memory is planned and taken here; forward and backward allocate nothing. With grad_to, every activation that the
- * backward pass needs is kept too (it stops at the deepest name asked for). The model must outlive the session. */
+ * backward pass needs is kept too (it stops at the deepest name asked for). The model must outlive the session.
+ * WHY_EUNSUPPORTED names an operator on the way that has nothing to pass back under the rule. */
 why_status why_session_create(const why_model *m, const why_session_options *options, why_session **out) WHY_MUST_USE;
 void why_session_destroy(why_session **s);
 int64_t why_session_bytes(const why_session *s); /* planned memory, weights apart */
@@ -94,14 +104,13 @@ const float *why_session_logits(const why_session *s);
 /* The i-th kept tensor, n x its shape. A view, valid until the next forward. */
 why_tensor_view why_session_kept(const why_session *s, int i);
 
-/* How operators pass gradients back. The rule is looked up per operator in its table line; PLAIN is the derivative. */
-typedef enum why_rule {
-    WHY_RULE_PLAIN,
-    WHY_RULE_GUIDED, /* guided backpropagation (Springenberg 2015): Relu also drops negative gradients; other operators as PLAIN */
-    WHY_RULE_COUNT
-} why_rule;
-
-/* d(sum of seed * logits)/d(name) for every name of grad_to, after a forward; seed = n x outputs. */
+/* d(sum of seed * logits)/d(name) for every name of grad_to, after a forward; seed = n x outputs.
+ *
+ * WHY_RULE_RESCALE passes DeepLIFT's multipliers back instead: image 0 of the batch is the one explained, image i its i-th
+ * reference, and place i of every gradient (and row i of seed) belongs to the pair of both. For the input, or any tensor t
+ * that all paths to the logits go through,
+ *     sum of multipliers_i * (t_0 - t_i) = sum of seed_i * (logits_0 - logits_i)
+ * up to rounding. Place 0 pairs image 0 with itself: its multipliers are the derivative. */
 why_status why_session_backward(why_session *s, const float *seed, why_rule rule) WHY_MUST_USE;
 why_tensor_view why_session_gradient(const why_session *s, int i);
 

@@ -36,6 +36,11 @@ const why_op *const why_ops[] = {
     NULL,
 };
 
+why_piece_fn *why_op_backward(const why_op *op, why_rule rule) {
+    if (op->backward[rule]) return op->backward[rule];
+    return rule == WHY_RULE_RESCALE && !(op->flags & WHY_LINEAR) ? NULL : op->backward[WHY_RULE_PLAIN];
+}
+
 const why_op *why_op_find(const char *name) {
     for (const why_op *const *op = why_ops; *op; op++)
         if (strcmp((*op)->name, name) == 0) return *op;

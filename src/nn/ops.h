@@ -1,7 +1,8 @@
 /* The operators: one line of THE table each (ops.c), one file or part of a file under op/ each.
  *
  * To add one: write build, forward and backward in op/NAME.c after the pattern of op/softmax.c, declare the table line at
- * the bottom of this file and list it in ops.c. */
+ * the bottom of this file and list it in ops.c. Say whether it is WHY_LINEAR; if it is not, give it a Rescale rule, or
+ * DeepLIFT refuses models that have it. */
 #ifndef WHYPIX_NN_OPS_H
 #define WHYPIX_NN_OPS_H
 
@@ -45,7 +46,8 @@ enum {
     WHY_WHOLE_BATCH = 8,   /* a piece is a part of every image (image = 0): weights are read once per batch */
     WHY_FUSES_CLAMP = 16,  /* honours call.clamp */
     WHY_LEARNS = 32,       /* every constant of it counts as parameters */
-    WHY_POOLS = 64         /* a spatial pooling, for finding the classifier head */
+    WHY_POOLS = 64,        /* a spatial pooling, for finding the classifier head */
+    WHY_LINEAR = 128       /* linear up to a constant in what is computed at run time: every rule is the derivative */
 };
 
 typedef struct why_op {
@@ -56,12 +58,16 @@ typedef struct why_op {
     int (*pieces)(const why_node *n);      /* NULL: 1 */
     why_piece_fn *forward;
     int (*back_pieces)(const why_node *n); /* NULL: 1 */
-    why_piece_fn *backward[WHY_RULE_COUNT]; /* a rule that is NULL: as WHY_RULE_PLAIN */
+    /* [GUIDED] NULL: as PLAIN. [RESCALE] NULL: as PLAIN for operators with WHY_LINEAR, and not to be had for the others.
+     * A Rescale rule reads in[] of its image and of image 0, whatever the flags say of PLAIN, and never `out`. */
+    why_piece_fn *backward[WHY_RULE_COUNT];
     size_t (*scratch)(const why_node *n);  /* NULL: 0 */
     /* The clamp that this operator is, for fusing it behind another one; NULL or false: it is none. */
     bool (*as_clamp)(const why_node *n, why_clamp *out);
 } why_op;
 
+/* What the operator does under a rule; NULL: it has none. */
+why_piece_fn *why_op_backward(const why_op *op, why_rule rule);
 const why_op *why_op_find(const char *name);
 extern const why_op *const why_ops[]; /* NULL-terminated */
 

@@ -58,6 +58,14 @@ static bool goes_back(const struct planner *k, const why_node *n) {
     return false;
 }
 
+/* ---------------------------------------------------------------- what backward reads */
+static bool has_rescale_rule(const struct planner *k, const why_node *n) {
+    return k->p->rule == WHY_RULE_RESCALE && goes_back(k, n) && n->op->backward[WHY_RULE_RESCALE];
+}
+
+static bool reads_inputs(const struct planner *k, const why_node *n) { return has_rescale_rule(k, n) || (n->op->flags & WHY_NEEDS_INPUT); }
+static bool reads_output(const struct planner *k, const why_node *n) { return !has_rescale_rule(k, n) && (n->op->flags & WHY_NEEDS_OUTPUT); }
+
 /* ---------------------------------------------------------------- forward steps */
 /* The clamp that may be computed as `n` writes its output: its only reader, and nobody asks for the value between. */
 static const why_node *fusable_clamp(const struct planner *k, const why_node *n, why_clamp *clamp) {
@@ -65,7 +73,7 @@ static const why_node *fusable_clamp(const struct planner *k, const why_node *n,
     if (!(n->op->flags & WHY_FUSES_CLAMP) || (n->op->flags & WHY_NEEDS_OUTPUT) || v->uses != 1 || slot(k, n->out)->kept) return NULL;
     if (n->out == k->g->logits) return NULL;
     const why_node *next = &k->g->nodes[k->consumer[n->out]];
-    if (!next->op->as_clamp || (next->op->flags & WHY_NEEDS_INPUT) || !next->op->as_clamp(next, clamp)) return NULL;
+    if (!next->op->as_clamp || reads_inputs(k, next) || !next->op->as_clamp(next, clamp)) return NULL;
     return next;
 }
 
@@ -98,6 +106,12 @@ static why_status list_steps(struct planner *k) {
 }
 
 /* ---------------------------------------------------------------- backward steps */
+static why_status check_rule(why_rule rule, const why_node *n) {
+    if (why_op_backward(n->op, rule)) return WHY_OK;
+    if (!n->op->backward[WHY_RULE_PLAIN]) return why_fail(WHY_EUNSUPPORTED, "%s '%s' has no gradient", n->op->name, n->name);
+    return why_fail(WHY_EUNSUPPORTED, "%s '%s' has no DeepLIFT rule, and its derivative would not be one", n->op->name, n->name);
+}
+
 static why_status list_back_steps(struct planner *k) {
     why_session_plan *p = k->p;
     p->back = take(k, k->g->n_nodes, sizeof *p->back);
@@ -106,6 +120,7 @@ static why_status list_back_steps(struct planner *k) {
     for (size_t i = k->g->n_nodes; i-- > 0;) {
         const why_node *n = &k->g->nodes[i];
         if (!n->live || is_alias(k, n) || !goes_back(k, n)) continue;
+        WHY_TRY(check_rule(p->rule, n));
         why_back_step *s = &p->back[p->n_back++];
         *s = (why_back_step){.node = (int)i, .first = take(k, (size_t)n->n_in, sizeof *s->first)};
         if (!s->first) return WHY_ENOMEM;
@@ -175,10 +190,10 @@ static void live_backward(struct planner *k) {
     for (int i = 0; i < k->p->n_back; i++) {
         const why_node *n = &k->g->nodes[k->p->back[i].node];
         for (int j = 0; j < n->n_in; j++) {
-            if (n->op->flags & WHY_NEEDS_INPUT) touch(&k->value[root(k, n->in[j])], FOREVER);
+            if (reads_inputs(k, n)) touch(&k->value[root(k, n->in[j])], FOREVER);
             if (slot(k, n->in[j])->wants_gradient) touch(&k->grad[root(k, n->in[j])], begin + 1 + i);
         }
-        if (n->op->flags & WHY_NEEDS_OUTPUT) touch(&k->value[root(k, n->out)], FOREVER);
+        if (reads_output(k, n)) touch(&k->value[root(k, n->out)], FOREVER);
         touch(&k->grad[root(k, n->out)], begin + 1 + i);
     }
     for (int v = 0; v < k->n; v++)
@@ -263,6 +278,7 @@ why_status why_session_plan_create(const why_model *m, const why_session_wish *w
     struct planner k = {.m = m, .g = &m->graph, .n = (int)m->graph.n_values};
     WHY_TRY(why_alloc(1, sizeof *k.p, "plan of a session", &k.p));
     k.p->max_batch = wish->max_batch;
+    k.p->rule = wish->rule;
     why_status st = why_arena_create(1 << 16, &k.p->arena);
     if (!st) st = plan(&k, wish);
     if (st) why_session_plan_destroy(&k.p);

@@ -28,6 +28,7 @@ typedef struct why_slot {
 
 typedef struct why_session_plan {
     int max_batch;
+    why_rule rule;
     why_slot *slots;        /* per value of the graph */
     why_step *steps;
     int n_steps;
@@ -44,6 +45,7 @@ typedef struct why_session_wish {
     const int *keep, *grad;
     int n_keep, n_grad;
     int resume; /* WHY_ABSENT: none */
+    why_rule rule;
 } why_session_wish;
 
 why_status why_session_plan_create(const why_model *m, const why_session_wish *wish, why_session_plan **out) WHY_MUST_USE;

@@ -30,12 +30,13 @@ static why_status resolve_all(const why_model *m, const char *const *names, int 
 
 static why_status fill(why_session *s, const why_session_options *o) {
     if (o->max_batch < 1) return why_fail(WHY_EARG, "max_batch: got %d, want 1 or more", o->max_batch);
+    if ((int)o->rule < 0 || o->rule >= WHY_RULE_COUNT) return why_fail(WHY_EARG, "rule: got %d, want 0 to %d", (int)o->rule, WHY_RULE_COUNT - 1);
     if (o->resume && o->n_grad_to) return why_fail(WHY_EARG, "a session either resumes or runs backward");
     WHY_TRY(resolve_all(s->model, o->keep, o->n_keep, &s->keep));
     WHY_TRY(resolve_all(s->model, o->grad_to, o->n_grad_to, &s->grad));
     if (o->resume) WHY_TRY(why_model_value(s->model, o->resume, &s->resume));
     const why_session_wish wish = {.max_batch = o->max_batch, .keep = s->keep, .n_keep = s->n_keep, .grad = s->grad, .n_grad = s->n_grad,
-                                   .resume = s->resume};
+                                   .resume = s->resume, .rule = o->rule};
     WHY_TRY(why_session_plan_create(s->model, &wish, &s->plan));
     const why_session_plan *p = s->plan;
     WHY_TRY(why_alloc((size_t)p->floats, sizeof *s->memory, "activations", &s->memory));
@@ -147,19 +148,16 @@ why_tensor_view why_session_resumed(const why_session *s) { return view(s, s->re
 why_tensor_view why_session_kept(const why_session *s, int i) { return view(s, s->keep[i], value(s, s->keep[i])); }
 
 /* ---------------------------------------------------------------- backward */
-static why_status back_step(why_session *s, const why_back_step *step, why_rule rule) {
+static void back_step(why_session *s, const why_back_step *step, why_rule rule) {
     const why_node *n = &s->model->graph.nodes[step->node];
     why_call c = call_of(s, n, n->out);
-    why_piece_fn *backward = n->op->backward[rule] ? n->op->backward[rule] : n->op->backward[WHY_RULE_PLAIN];
-    if (!backward) return why_fail(WHY_EUNSUPPORTED, "%s '%s' has no gradient", n->op->name, n->name);
     for (int i = 0; i < n->n_in; i++) {
         s->grad_in[i] = s->plan->slots[n->in[i]].wants_gradient ? gradient(s, n->in[i]) : NULL;
         if (step->first[i]) memset(s->grad_in[i], 0, (size_t)(s->n * n->size_in[i]) * sizeof(float));
     }
     c.grad_in = s->grad_in;
     c.grad_out = gradient(s, n->out);
-    run(s, &c, backward, step->pieces);
-    return WHY_OK;
+    run(s, &c, why_op_backward(n->op, rule), step->pieces);
 }
 
 why_status why_session_backward(why_session *s, const float *seed, why_rule rule) {
@@ -167,8 +165,10 @@ why_status why_session_backward(why_session *s, const float *seed, why_rule rule
     if (s->n == 0) return why_fail(WHY_EARG, "backward: there was no forward yet");
     if (s->n_grad == 0) return why_fail(WHY_EARG, "backward: the session was made without grad_to");
     if ((int)rule < 0 || rule >= WHY_RULE_COUNT) return why_fail(WHY_EARG, "backward: rule %d, want 0 to %d", (int)rule, WHY_RULE_COUNT - 1);
+    if ((rule == WHY_RULE_RESCALE) != (s->plan->rule == WHY_RULE_RESCALE))
+        return why_fail(WHY_EARG, "backward: rule %d in a session that was made for rule %d", (int)rule, (int)s->plan->rule);
     memcpy(gradient(s, logits), seed, (size_t)(s->n * count(s, logits)) * sizeof *seed);
-    for (int i = 0; i < s->plan->n_back; i++) WHY_TRY(back_step(s, &s->plan->back[i], rule));
+    for (int i = 0; i < s->plan->n_back; i++) back_step(s, &s->plan->back[i], rule);
     return WHY_OK;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "nn/ops.h"
+#include "nn/secant.h"
 
 struct activation {
     float lo, hi, slope;
@@ -83,10 +84,27 @@ static int pieces(const why_node *n) { return why_even_pieces(n->size_out); }
         (void)a;                                                                        \
     }
 
-FORWARD(clamp_forward, x < a.lo ? a.lo : x > a.hi ? a.hi : x)
-FORWARD(leaky_forward, x > 0 ? x : a.slope * x)
+static inline float clamped(float x, struct activation a) { return x < a.lo ? a.lo : x > a.hi ? a.hi : x; }
+static inline float leaky(float x, struct activation a) { return x > 0 ? x : a.slope * x; }
+
+FORWARD(clamp_forward, clamped(x, a))
+FORWARD(leaky_forward, leaky(x, a))
 FORWARD(sigmoid_forward, x >= 0 ? 1 / (1 + expf(-x)) : expf(x) / (1 + expf(x)))
 FORWARD(tanh_forward, tanhf(x))
+
+/* DeepLIFT's Rescale rule: a and b are the input of image 0 and of this one. */
+#define RESCALE(name, formula)                                                         \
+    static void name(const why_call *r, int image, int piece, int thread) {             \
+        (void)thread;                                                                   \
+        const struct activation p = *(const struct activation *)r->node->attr;          \
+        const struct range e = range_of(r, image, piece);                               \
+        const int64_t back = image * r->node->size_out;                                 \
+        for (int64_t i = e.at; i < e.at + e.n; i++) {                                   \
+            const float a = r->in[0][i - back], b = r->in[0][i];                        \
+            r->grad_in[0][i] += r->grad_out[i] * (formula);                             \
+        }                                                                               \
+        (void)p;                                                                        \
+    }
 
 /* At the bounds themselves the derivative is 0, as PyTorch has it for ReLU and ReLU6. */
 BACKWARD(clamp_backward, r->out, v > a.lo && v < a.hi ? 1.0f : 0.0f)
@@ -97,13 +115,22 @@ BACKWARD(leaky_backward, r->in[0], v > 0 ? 1.0f : a.slope)
 BACKWARD(sigmoid_backward, r->out, v *(1 - v))
 BACKWARD(tanh_backward, r->out, 1 - v * v)
 
+/* On one piece of a piecewise linear function its slope; across a kink both differences are larger than what was rounded. */
+RESCALE(clamp_rescale, a == b ? (a > p.lo && a < p.hi ? 1.0f : 0.0f) : (clamped(a, p) - clamped(b, p)) / (a - b))
+RESCALE(leaky_rescale, (a > 0) == (b > 0) ? (a > 0 ? 1.0f : p.slope) : (leaky(a, p) - leaky(b, p)) / (a - b))
+RESCALE(sigmoid_rescale, (float)why_secant_sigmoid((double)a, (double)b))
+RESCALE(tanh_rescale, (float)why_secant_tanh((double)a, (double)b))
+
 #define SHARED(forward_fn, needs, ...) \
     .flags = needs, .pieces = pieces, .forward = forward_fn, .back_pieces = pieces, .backward = {__VA_ARGS__}
 
 const why_op why_op_relu = {.name = "Relu", .build = build_plain, .as_clamp = as_clamp,
-                            SHARED(clamp_forward, WHY_NEEDS_OUTPUT, clamp_backward, guided_backward)};
+                            SHARED(clamp_forward, WHY_NEEDS_OUTPUT, clamp_backward, guided_backward, clamp_rescale)};
 const why_op why_op_clip = {.name = "Clip", .build = build_clip, .as_clamp = as_clamp,
-                            SHARED(clamp_forward, WHY_NEEDS_OUTPUT, clamp_backward)};
-const why_op why_op_leaky_relu = {.name = "LeakyRelu", .build = build_plain, SHARED(leaky_forward, WHY_NEEDS_INPUT, leaky_backward)};
-const why_op why_op_sigmoid = {.name = "Sigmoid", .build = build_plain, SHARED(sigmoid_forward, WHY_NEEDS_OUTPUT, sigmoid_backward)};
-const why_op why_op_tanh = {.name = "Tanh", .build = build_plain, SHARED(tanh_forward, WHY_NEEDS_OUTPUT, tanh_backward)};
+                            SHARED(clamp_forward, WHY_NEEDS_OUTPUT, clamp_backward, NULL, clamp_rescale)};
+const why_op why_op_leaky_relu = {.name = "LeakyRelu", .build = build_plain,
+                                  SHARED(leaky_forward, WHY_NEEDS_INPUT, leaky_backward, NULL, leaky_rescale)};
+const why_op why_op_sigmoid = {.name = "Sigmoid", .build = build_plain,
+                               SHARED(sigmoid_forward, WHY_NEEDS_OUTPUT, sigmoid_backward, NULL, sigmoid_rescale)};
+const why_op why_op_tanh = {.name = "Tanh", .build = build_plain,
+                            SHARED(tanh_forward, WHY_NEEDS_OUTPUT, tanh_backward, NULL, tanh_rescale)};

@@ -83,7 +83,7 @@ void why_batchnorm_affine(const why_node *bn, const double **scale, const double
 }
 
 const why_op why_op_batch_normalization = {.name = "BatchNormalization",
-                                           .flags = WHY_LEARNS | WHY_FUSES_CLAMP,
+                                           .flags = WHY_LEARNS | WHY_FUSES_CLAMP | WHY_LINEAR,
                                            .build = build,
                                            .pieces = pieces,
                                            .forward = forward,

@@ -153,14 +153,17 @@ FORWARD(sub_forward, a - b)
 FORWARD(mul_forward, a *b)
 FORWARD(div_forward, a / b)
 
+/* What a backward formula reads: nothing, the operands a and b of the image, or those of image 0 (a0, b0) as well. */
+enum { NO_VALUES, OWN, PAIR };
+
 /* A broadcast operand gathers the gradients of all places it went to: one piece per image, in order. */
-#define BACKWARD(name, uses_values, da_formula, db_formula)                                                   \
+#define BACKWARD(name, reads, da_formula, db_formula)                                                         \
     static void name(const why_call *r, int image, int piece, int thread) {                                   \
         (void)piece, (void)thread;                                                                            \
         const struct binary *p = r->node->attr;                                                               \
         float *ga = gradient(r, p, LEFT, image), *gb = gradient(r, p, RIGHT, image);                          \
-        const float *x = uses_values ? operand(r, p, LEFT, image) : NULL;                                     \
-        const float *y = uses_values ? operand(r, p, RIGHT, image) : NULL;                                    \
+        const float *x = reads ? operand(r, p, LEFT, image) : NULL, *y = reads ? operand(r, p, RIGHT, image) : NULL; \
+        const float *x0 = reads == PAIR ? operand(r, p, LEFT, 0) : x, *y0 = reads == PAIR ? operand(r, p, RIGHT, 0) : y; \
         const int64_t dx = p->stride[LEFT][p->rank - 1], dy = p->stride[RIGHT][p->rank - 1];                  \
         const int64_t length = row_length(p), rows = r->node->size_out / length;                              \
         for (int64_t row = 0; row < rows; row++) {                                                            \
@@ -170,21 +173,28 @@ FORWARD(div_forward, a / b)
             for (int64_t i = 0; i < length; i++) {                                                            \
                 const float g = grad[i];                                                                      \
                 const float a = x ? x[at[LEFT] + i * dx] : 0, b = y ? y[at[RIGHT] + i * dy] : 0;              \
+                const float a0 = x0 ? x0[at[LEFT] + i * dx] : 0, b0 = y0 ? y0[at[RIGHT] + i * dy] : 0;        \
                 if (ga) ga[at[LEFT] + i * dx] += da_formula;                                                  \
                 if (gb) gb[at[RIGHT] + i * dy] += db_formula;                                                 \
-                (void)a, (void)b;                                                                             \
+                (void)a, (void)b, (void)a0, (void)b0;                                                         \
             }                                                                                                 \
         }                                                                                                     \
     }
 
-BACKWARD(add_backward, false, g, g)
-BACKWARD(sub_backward, false, g, -g)
-BACKWARD(mul_backward, true, g *b, g *a)
-BACKWARD(div_backward, true, g / b, -g * a / (b * b))
+BACKWARD(add_backward, NO_VALUES, g, g)
+BACKWARD(sub_backward, NO_VALUES, g, -g)
+BACKWARD(mul_backward, OWN, g *b, g *a)
+BACKWARD(div_backward, OWN, g / b, -g * a / (b * b))
 
-#define SHARED(f, g) .build = build, .pieces = pieces, .forward = f, .backward = {g}
+/* DeepLIFT between image 0 (a0, b0) and this one. A product has two arguments and so no secant; each gets the mean of what
+ * its change does before and after the other's, which adds up to the whole (the Shapley value of two players) and is the
+ * plain rule for a constant. A quotient is a product with 1/b, whose secant is -1/(b b0). */
+BACKWARD(mul_rescale, PAIR, g * 0.5f * (b + b0), g * 0.5f * (a + a0))
+BACKWARD(div_rescale, PAIR, g * 0.5f * (1 / b + 1 / b0), -g * 0.5f * (a + a0) / (b * b0))
 
-const why_op why_op_add = {.name = "Add", SHARED(add_forward, add_backward)};
-const why_op why_op_sub = {.name = "Sub", SHARED(sub_forward, sub_backward)};
-const why_op why_op_mul = {.name = "Mul", .flags = WHY_NEEDS_INPUT, SHARED(mul_forward, mul_backward)};
-const why_op why_op_div = {.name = "Div", .flags = WHY_NEEDS_INPUT, SHARED(div_forward, div_backward)};
+#define SHARED(f, g, ...) .build = build, .pieces = pieces, .forward = f, .backward = {g, __VA_ARGS__}
+
+const why_op why_op_add = {.name = "Add", .flags = WHY_LINEAR, SHARED(add_forward, add_backward, NULL)};
+const why_op why_op_sub = {.name = "Sub", .flags = WHY_LINEAR, SHARED(sub_forward, sub_backward, NULL)};
+const why_op why_op_mul = {.name = "Mul", .flags = WHY_NEEDS_INPUT, SHARED(mul_forward, mul_backward, [WHY_RULE_RESCALE] = mul_rescale)};
+const why_op why_op_div = {.name = "Div", .flags = WHY_NEEDS_INPUT, SHARED(div_forward, div_backward, [WHY_RULE_RESCALE] = div_rescale)};

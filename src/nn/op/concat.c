@@ -68,4 +68,4 @@ static void backward(const why_call *r, int image, int piece, int thread) {
     }
 }
 
-const why_op why_op_concat = {.name = "Concat", .build = build, .pieces = pieces, .forward = forward, .backward = {backward}};
+const why_op why_op_concat = {.name = "Concat", .flags = WHY_LINEAR, .build = build, .pieces = pieces, .forward = forward, .backward = {backward}};

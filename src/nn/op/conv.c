@@ -307,7 +307,7 @@ bool why_conv_is_pointwise(const why_node *conv, int *outputs) {
 }
 
 const why_op why_op_conv = {.name = "Conv",
-                            .flags = WHY_LEARNS | WHY_FUSES_CLAMP,
+                            .flags = WHY_LEARNS | WHY_FUSES_CLAMP | WHY_LINEAR,
                             .build = build,
                             .pieces = pieces,
                             .forward = forward,

@@ -135,8 +135,8 @@ bool why_gemm_takes_bias(const why_node *node, int64_t *outputs) {
 void why_gemm_set_bias(why_node *node, const float *bias) { ((struct gemm *)node->attr)->bias = bias; }
 
 #define SHARED                                                                                                                  \
-    .flags = WHY_LEARNS | WHY_WHOLE_BATCH | WHY_FUSES_CLAMP, .pieces = pieces, .forward = forward, .back_pieces = back_pieces,   \
-    .backward = {backward}
+    .flags = WHY_LEARNS | WHY_WHOLE_BATCH | WHY_FUSES_CLAMP | WHY_LINEAR, .pieces = pieces, .forward = forward,               \
+    .back_pieces = back_pieces, .backward = {backward}
 
 const why_op why_op_gemm = {.name = "Gemm", .build = build_gemm, SHARED};
 const why_op why_op_matmul = {.name = "MatMul", .build = build_matmul, SHARED};

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "nn/ops.h"
+#include "nn/secant.h"
 
 struct lrn {
     int64_t channels, plane;
@@ -71,4 +72,34 @@ static void backward(const why_call *r, int image, int piece, int thread) {
     }
 }
 
-const why_op why_op_lrn = {.name = "LRN", .flags = WHY_NEEDS_INPUT, .build = build, .pieces = pieces, .forward = forward, .back_pieces = pieces, .backward = {backward}};
+/* DeepLIFT's Rescale rule on the composition of squares, their sum s, v = s^-beta and the product y = x v, whose two factors
+ * share evenly (see binary.c). a, b: image 0 and this one; column `i` of the planes. */
+static void rescale_column(const struct lrn *p, const float *a, const float *b, const float *dy, float *dx) {
+    for (int64_t c = 0; c < p->channels; c++) {
+        const double s = denominator(p, a, c), t = denominator(p, b, c), g = (double)dy[c * p->plane] / 2;
+        const double x = (double)a[c * p->plane] + (double)b[c * p->plane];
+        const double share = g * x * why_secant_power(s, t, -p->beta) * p->alpha;
+        int64_t k0 = c < p->below ? 0 : c - p->below, k1 = c + p->above < p->channels ? c + p->above : p->channels - 1;
+        dx[c * p->plane] += (float)(g * (pow(s, -p->beta) + pow(t, -p->beta)));
+        for (int64_t k = k0; k <= k1; k++) dx[k * p->plane] += (float)(share * ((double)a[k * p->plane] + (double)b[k * p->plane]));
+    }
+}
+
+static void rescale(const why_call *r, int image, int piece, int thread) {
+    (void)thread;
+    const struct lrn *p = r->node->attr;
+    int64_t from, to;
+    why_even_piece(p->plane, piece, &from, &to);
+    for (int64_t i = from; i < to; i++) {
+        const int64_t at = image * r->node->size_out + i;
+        rescale_column(p, r->in[0] + i, r->in[0] + at, r->grad_out + at, r->grad_in[0] + at);
+    }
+}
+
+const why_op why_op_lrn = {.name = "LRN",
+                           .flags = WHY_NEEDS_INPUT,
+                           .build = build,
+                           .pieces = pieces,
+                           .forward = forward,
+                           .back_pieces = pieces,
+                           .backward = {backward, [WHY_RULE_RESCALE] = rescale}};

@@ -104,4 +104,4 @@ static void backward(const why_call *r, int image, int piece, int thread) {
     }
 }
 
-const why_op why_op_pad = {.name = "Pad", .build = build, .pieces = pieces, .forward = forward, .backward = {backward}};
+const why_op why_op_pad = {.name = "Pad", .flags = WHY_LINEAR, .build = build, .pieces = pieces, .forward = forward, .backward = {backward}};

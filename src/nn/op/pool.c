@@ -145,6 +145,31 @@ static void max_backward(const why_call *r, int image, int piece, int thread) {
     }
 }
 
+/* DeepLIFT on a maximum: what it changed by, a - b, is credited to the place where the larger of both stands, for every
+ * window that has it there. That place changed by at least as much in the same direction, so the quotient lies in [0, 1]
+ * and the credits of overlapping windows add up to the whole. (Peers keep one window per place and lose the others'.) */
+static void max_rescale(const why_call *r, int image, int piece, int thread) {
+    (void)thread;
+    const why_window *w = &((const struct pool *)r->node->attr)->win;
+    int64_t from, to;
+    why_plane_piece(w->channels, in_plane(w), piece, &from, &to);
+    const float *dy = r->grad_out + image * r->node->size_out + from * w->oh * w->ow;
+    for (int64_t c = from; c < to; c++) {
+        const float *a = r->in[0] + c * in_plane(w), *b = a + image * r->node->size_in[0];
+        float *dx = r->grad_in[0] + image * r->node->size_in[0] + c * in_plane(w);
+        for (int oy = 0; oy < w->oh; oy++)
+            for (int ox = 0; ox < w->ow; ox++, dy++) {
+                struct taps t = taps_of(w, oy, ox);
+                int64_t i = place_of_max(w, a, &t), k = place_of_max(w, b, &t);
+                if (i < 0) continue;
+                const float change = a[i] - b[k];
+                const int64_t at = change < 0 ? k : i;
+                if (change != 0) dx[at] += *dy * (change / (a[at] - b[at]));
+                else if (a[at] == b[at]) dx[at] += *dy; /* the derivative; it credits nobody with anything */
+            }
+    }
+}
+
 static void average_forward(const why_call *r, int image, int piece, int thread) {
     (void)thread;
     const struct pool *p = r->node->attr;
@@ -182,14 +207,14 @@ static void average_backward(const why_call *r, int image, int piece, int thread
 }
 
 #define MAXIMUM                                                                                                                  \
-    .flags = WHY_NEEDS_INPUT | WHY_POOLS, .pieces = pieces, .forward = max_forward, .back_pieces = pieces, .backward = {max_backward}, \
-    .scratch = max_scratch
+    .flags = WHY_NEEDS_INPUT | WHY_POOLS, .pieces = pieces, .forward = max_forward, .back_pieces = pieces,                        \
+    .backward = {max_backward, [WHY_RULE_RESCALE] = max_rescale}, .scratch = max_scratch
 
 const why_op why_op_max_pool = {.name = "MaxPool", .build = build_max, MAXIMUM};
 const why_op why_op_global_max_pool = {.name = "GlobalMaxPool", .build = build_global, MAXIMUM};
 const why_op why_op_average_pool = {.name = "AveragePool",
                                     .build = build_average,
-                                    .flags = WHY_POOLS,
+                                    .flags = WHY_POOLS | WHY_LINEAR,
                                     .pieces = pieces,
                                     .forward = average_forward,
                                     .back_pieces = pieces,

@@ -84,6 +84,6 @@ static void backward(const why_call *r, int image, int piece, int thread) {
 
 #define SHARED .pieces = pieces, .forward = forward, .back_pieces = pieces, .backward = {backward}
 
-const why_op why_op_global_average_pool = {.name = "GlobalAveragePool", .flags = WHY_POOLS, .build = build_global, SHARED};
-const why_op why_op_reduce_mean = {.name = "ReduceMean", .flags = WHY_POOLS, .build = build_mean, SHARED};
-const why_op why_op_reduce_sum = {.name = "ReduceSum", .build = build_sum, SHARED};
+const why_op why_op_global_average_pool = {.name = "GlobalAveragePool", .flags = WHY_POOLS | WHY_LINEAR, .build = build_global, SHARED};
+const why_op why_op_reduce_mean = {.name = "ReduceMean", .flags = WHY_POOLS | WHY_LINEAR, .build = build_mean, SHARED};
+const why_op why_op_reduce_sum = {.name = "ReduceSum", .flags = WHY_LINEAR, .build = build_sum, SHARED};

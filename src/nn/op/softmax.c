@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "nn/ops.h"
+#include "nn/secant.h"
 
 struct softmax {
     int64_t outer, length, inner; /* element (o, k, i) at (o * length + k) * inner + i */
@@ -59,12 +60,32 @@ static void run_backward(const why_call *r, int image, int piece, bool logarithm
     }
 }
 
+/* DeepLIFT's Rescale rule on y_k = exp(l_k), l_k = x_k - log(sum of e^x): every step has one argument or is linear, so that
+ * what the classes give each other through the sum is complete, too. a, b: image 0 and this one. */
+static void run_rescale(const why_call *r, int image, int piece, bool logarithm) {
+    const struct softmax *p = r->node->attr;
+    const int64_t at = image * r->node->size_out + piece * p->length * p->inner;
+    for (int64_t i = at; i < at + p->inner; i++) {
+        const float *a = r->in[0] + (i - image * r->node->size_out), *b = r->in[0] + i;
+        const why_log_sum s = why_log_sum_of(a, b, p->length, p->inner, -1);
+        double sum = 0;
+        for (int64_t k = 0; k < p->length * p->inner; k += p->inner) {
+            const double g = (double)r->grad_out[i + k] * (logarithm ? 1 : why_secant_exp((double)a[k] - s.a, (double)b[k] - s.b));
+            r->grad_in[0][i + k] += (float)g;
+            sum += g;
+        }
+        for (int64_t k = 0; k < p->length * p->inner; k += p->inner) r->grad_in[0][i + k] -= (float)(why_log_sum_share(&s, a[k], b[k]) * sum);
+    }
+}
+
 static void forward(const why_call *r, int image, int piece, int thread) { (void)thread, run_forward(r, image, piece, false); }
 static void backward(const why_call *r, int image, int piece, int thread) { (void)thread, run_backward(r, image, piece, false); }
 static void log_forward(const why_call *r, int image, int piece, int thread) { (void)thread, run_forward(r, image, piece, true); }
 static void log_backward(const why_call *r, int image, int piece, int thread) { (void)thread, run_backward(r, image, piece, true); }
+static void rescale(const why_call *r, int image, int piece, int thread) { (void)thread, run_rescale(r, image, piece, false); }
+static void log_rescale(const why_call *r, int image, int piece, int thread) { (void)thread, run_rescale(r, image, piece, true); }
 
 #define SHARED .flags = WHY_NEEDS_OUTPUT, .build = build, .pieces = pieces, .back_pieces = pieces
 
-const why_op why_op_softmax = {.name = "Softmax", SHARED, .forward = forward, .backward = {backward}};
-const why_op why_op_log_softmax = {.name = "LogSoftmax", SHARED, .forward = log_forward, .backward = {log_backward}};
+const why_op why_op_softmax = {.name = "Softmax", SHARED, .forward = forward, .backward = {backward, [WHY_RULE_RESCALE] = rescale}};
+const why_op why_op_log_softmax = {.name = "LogSoftmax", SHARED, .forward = log_forward, .backward = {log_backward, [WHY_RULE_RESCALE] = log_rescale}};

@@ -54,4 +54,4 @@ static void backward(const why_call *r, int image, int piece, int thread) {
     for (int64_t i = from; i < to; i++) r->grad_in[0][base + source(r->node->attr, i)] += r->grad_out[base + i];
 }
 
-const why_op why_op_transpose = {.name = "Transpose", .build = build, .pieces = pieces, .forward = forward, .back_pieces = pieces, .backward = {backward}};
+const why_op why_op_transpose = {.name = "Transpose", .flags = WHY_LINEAR, .build = build, .pieces = pieces, .forward = forward, .back_pieces = pieces, .backward = {backward}};

@@ -114,7 +114,7 @@ static void backward(const why_call *r, int image, int piece, int thread) {
     for (int64_t i = at + from; i < at + to; i++) r->grad_in[0][i] += r->grad_out[i];
 }
 
-#define SHARED .flags = WHY_IS_VIEW, .pieces = pieces, .forward = forward, .back_pieces = pieces, .backward = {backward}
+#define SHARED .flags = WHY_IS_VIEW | WHY_LINEAR, .pieces = pieces, .forward = forward, .back_pieces = pieces, .backward = {backward}
 
 const why_op why_op_flatten = {.name = "Flatten", .build = build_flatten, SHARED};
 const why_op why_op_reshape = {.name = "Reshape", .build = build_reshape, SHARED};
