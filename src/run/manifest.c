@@ -7,87 +7,21 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "run/boxes.h"
+#include "run/csv.h"
 #include "run/job.h"
-
-enum { MAX_BYTES = 1 << 30, MAX_COLUMNS = 256 };
-
-/* ---------------------------------------------------------------- CSV */
-struct csv {
-    const char *file;
-    char *at;        /* next character; fields are unquoted in place */
-    int line, first; /* line of `at`, and of the row just read */
-    char *field[MAX_COLUMNS];
-    int n;
-};
-
-/* "a ""quoted"" field" -> its value; `at` moves behind the closing quote. */
-static why_status unquote(struct csv *c) {
-    char *to = c->at, *from = c->at + 1;
-    for (;; from++) {
-        if (*from == '\0') return why_fail(WHY_EJOB, "%s:%d: a quote is opened and never closed", c->file, c->first);
-        if (*from == '\n') c->line++;
-        if (*from == '"' && *++from != '"') break;
-        *to++ = *from;
-    }
-    if (*from && !strchr(",\r\n", *from))
-        return why_fail(WHY_EJOB, "%s:%d: a character follows the closing quote of a field", c->file, c->line);
-    c->at = from;
-    *to = '\0';
-    return WHY_OK;
-}
-
-/* Fields without quotes lose the blanks around them: people write "image, label". */
-static void trim_field(struct csv *c) {
-    char *end = c->at += strcspn(c->at, ",\r\n"), *start = c->field[c->n];
-    while (end > start && strchr(" \t", end[-1])) end--;
-    if (end < c->at) *end = '\0';
-}
-
-/* One field; *last when it ends its row. */
-static why_status next_field(struct csv *c, bool *last) {
-    if (c->n == MAX_COLUMNS) return why_fail(WHY_EJOB, "%s:%d: more than %d columns", c->file, c->line, MAX_COLUMNS);
-    c->at += strspn(c->at, " \t");
-    c->field[c->n] = c->at;
-    bool quoted = *c->at == '"';
-    if (quoted) WHY_TRY(unquote(c));
-    char end = quoted ? *c->at : c->at[strcspn(c->at, ",\r\n")];
-    if (!quoted) trim_field(c);
-    c->n++;
-    *last = end != ',';
-    if (end == '\0') return WHY_OK;
-    *c->at++ = '\0';
-    if (end == '\r' && *c->at == '\n') c->at++;
-    if (end != ',') c->line++;
-    return WHY_OK;
-}
-
-static void skip_blank_lines(struct csv *c) {
-    for (; *c->at == '\n' || *c->at == '\r'; c->at++)
-        if (*c->at == '\n') c->line++;
-}
-
-/* The next row's fields; false at the end of the file. */
-static why_status next_row(struct csv *c, bool *more) {
-    bool last = false;
-    skip_blank_lines(c);
-    c->n = 0;
-    c->first = c->line;
-    *more = *c->at != '\0';
-    while (*more && !last) WHY_TRY(next_field(c, &last));
-    return WHY_OK;
-}
 
 /* ---------------------------------------------------------------- columns */
 enum column { IMAGE, LABEL, MASK, BOXES, GROUP, SPLIT, KNOWN, COVARIATE };
 static const char *const known[KNOWN] = {"image", "label", "mask", "boxes", "group", "split"};
 
 struct list {
-    struct csv csv;
+    why_csv csv;
     why_arena *arena;
     const why_labels *labels;
     int columns;
-    enum column column[MAX_COLUMNS];
-    const char *name[MAX_COLUMNS];
+    enum column column[WHY_CSV_COLUMNS];
+    const char *name[WHY_CSV_COLUMNS];
 };
 
 static enum column column_of(const char *name) {
@@ -98,8 +32,8 @@ static enum column column_of(const char *name) {
 
 static why_status read_header(struct list *l) {
     bool more, has_image = false;
-    struct csv *c = &l->csv;
-    WHY_TRY(next_row(c, &more));
+    why_csv *c = &l->csv;
+    WHY_TRY(why_csv_next(c, &more));
     if (!more) return why_fail(WHY_EJOB, "%s: the image list is empty", c->file);
     l->columns = c->n;
     for (int i = 0; i < c->n; i++) {
@@ -149,7 +83,7 @@ static why_status set_column(struct list *l, why_plan_image *im, enum column col
     case IMAGE: im->path = text; return beside(l, text, &im->file);
     case LABEL: return why_labels_find(l->labels, text, &im->label);
     case MASK: im->mask = text; return beside(l, text, &im->mask_file);
-    case BOXES: return beside(l, text, &im->boxes);
+    case BOXES: im->boxes = text; return why_boxes_check(text);
     case GROUP: im->group = text; return WHY_OK;
     case SPLIT: im->split = text; return WHY_OK;
     default: return WHY_OK;
@@ -157,7 +91,7 @@ static why_status set_column(struct list *l, why_plan_image *im, enum column col
 }
 
 static why_status read_row(struct list *l, why_plan_image *im) {
-    const struct csv *c = &l->csv;
+    const why_csv *c = &l->csv;
     if (c->n != l->columns) return why_fail(WHY_EJOB, "%s:%d: %d fields, the header has %d", c->file, c->first, c->n, l->columns);
     *im = (why_plan_image){.label = -1};
     for (int i = 0; i < c->n; i++) {
@@ -166,6 +100,8 @@ static why_status read_row(struct list *l, why_plan_image *im) {
         if (st) return why_fail_in(st, "%s:%d", c->file, c->first);
     }
     if (!im->path) return why_fail(WHY_EJOB, "%s:%d: the image column is empty", c->file, c->first);
+    if (im->mask && im->boxes) return why_fail(WHY_EJOB, "%s:%d: has a mask and boxes, want one of the two", c->file, c->first);
+    if (im->boxes) im->mask = im->boxes; /* what the database and the plan's hash know of the truth */
     return read_covariates(l, &im->covars);
 }
 
@@ -179,7 +115,7 @@ struct rows {
 static why_status read_rows(struct list *l, struct rows *r) {
     bool more;
     for (;;) {
-        WHY_TRY(next_row(&l->csv, &more));
+        WHY_TRY(why_csv_next(&l->csv, &more));
         if (!more) break;
         if (r->n == INT32_MAX) return why_fail(WHY_EJOB, "%s: too many rows", l->csv.file);
         WHY_TRY(why_grow(&r->image, &r->image_capacity, r->n + 1, sizeof *r->image, "image list"));
@@ -231,25 +167,12 @@ static why_status keep(why_arena *arena, const struct rows *r, why_manifest *out
     return WHY_OK;
 }
 
-static why_status read_text(why_arena *arena, const char *file, char **out) {
-    uint8_t *bytes;
-    size_t size;
-    WHY_TRY(why_read_file(file, MAX_BYTES, &bytes, &size));
-    bool binary = memchr(bytes, 0, size) != NULL;
-    *out = binary ? NULL : why_arena_strdup(arena, (const char *)bytes);
-    free(bytes);
-    if (binary) return why_fail(WHY_EJOB, "%s: holds a NUL byte; an image list is CSV text", file);
-    return *out ? WHY_OK : WHY_ENOMEM;
-}
-
 why_status why_manifest_load(why_arena *arena, const char *file, const why_labels *labels, why_manifest *out) {
-    char *text;
     struct list *l;
     *out = (why_manifest){0};
-    WHY_TRY(read_text(arena, file, &text));
     WHY_TRY(why_arena_array(arena, 1, sizeof *l, &l));
-    if (strncmp(text, "\xef\xbb\xbf", 3) == 0) text += 3; /* spreadsheets write a byte order mark */
-    *l = (struct list){.csv = {.file = file, .at = text, .line = 1}, .arena = arena, .labels = labels};
+    *l = (struct list){.arena = arena, .labels = labels};
+    WHY_TRY(why_csv_open(arena, file, &l->csv));
     struct rows r = {0};
     why_status st = read_header(l);
     if (!st) st = read_rows(l, &r);

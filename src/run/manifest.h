@@ -1,5 +1,5 @@
 /* The image list: CSV (RFC 4180) with a header. Columns: image (wanted), label, mask, boxes, group, split; any other
- * column becomes a covariate. Paths are relative to the list. */
+ * column becomes a covariate. Paths are relative to the list; boxes are "x0 y0 x1 y1" (run/boxes.h) and stand for a mask. */
 #ifndef WHYPIX_RUN_MANIFEST_H
 #define WHYPIX_RUN_MANIFEST_H
 

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "run/boxes.h"
 #include "run/pipeline_image.h"
 
 enum { MAX_FILE = 1 << 30 };
@@ -26,6 +27,7 @@ why_status why_picture_read(const why_plan_image *listed, why_picture *out) {
     why_status st = why_image_decode(bytes, size, NULL, &out->rgb);
     free(bytes);
     if (st) return why_fail_in(st, "%s", listed->path);
+    if (listed->boxes) return why_boxes_mask(listed->boxes, out->rgb.h, out->rgb.w, &out->mask);
     return listed->mask_file ? read_mask(listed, out) : WHY_OK;
 }
 

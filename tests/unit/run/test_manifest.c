@@ -1,6 +1,8 @@
 /* Image lists and label files. */
 #include "job_files.h"
 
+#include "run/boxes.h"
+#include "run/csv.h"
 #include "run/manifest.h"
 
 static why_arena *arena;
@@ -31,8 +33,8 @@ static void refused(const char *text, const char *error) {
 
 static void test_columns(void **state) {
     (void)state;
-    why_manifest m = list("image,label,mask,boxes,group,split,site,density\na.png,1,m.png,b.json,g1,train,north,0.50\nsub/b.png,,,,,,,\n/"
-                          "abs.png,cat,,,,,1e400,x\n");
+    why_manifest m = list("image,label,mask,boxes,group,split,site,density\na.png,1,m.png,,g1,train,north,0.50\nsub/b.png,,,,,,,\n/"
+                          "abs.png,cat,,3 4 10 20;0 0 1 1,,,1e400,x\n");
     assert_int_equal(m.n, 3);
     assert_int_equal(m.images[0].id, 1);
     assert_string_equal(m.images[0].path, "a.png");
@@ -40,7 +42,7 @@ static void test_columns(void **state) {
     assert_int_equal(m.images[0].label, 1);
     assert_string_equal(m.images[0].mask, "m.png");
     assert_string_equal(m.images[0].mask_file, in_dir("m.png"));
-    assert_string_equal(m.images[0].boxes, in_dir("b.json"));
+    assert_null(m.images[0].boxes);
     assert_string_equal(m.images[0].group, "g1");
     assert_string_equal(m.images[0].split, "train");
     assert_string_equal(m.images[0].covars, "{\"site\":\"north\",\"density\":0.5}");
@@ -50,7 +52,53 @@ static void test_columns(void **state) {
     assert_string_equal(m.images[2].file, "/abs.png");
     assert_int_equal(m.images[2].label, 0);
     assert_string_equal(m.images[2].covars, "{\"site\":\"1e400\",\"density\":\"x\"}"); /* an infinity is no number */
+    assert_string_equal(m.images[2].boxes, "3 4 10 20;0 0 1 1");
+    assert_string_equal(m.images[2].mask, m.images[2].boxes);
+    assert_null(m.images[2].mask_file);
     assert_int_equal(m.line[2], 4);
+}
+
+/* The half-open box, cut at the picture's edge, and the union of two. */
+static void test_boxes(void **state) {
+    (void)state;
+    static const uint8_t want[3][5] = {{0, 0, 0, 0, 0}, {0, 1, 1, 0, 1}, {0, 0, 0, 0, 1}};
+    uint8_t *mask;
+    OK(why_boxes_mask("1 1 3 2 ; 4 1 99 99", 3, 5, &mask));
+    assert_memory_equal(mask, want, sizeof want);
+    free(mask);
+    OK(why_boxes_mask("-5 -5 900 900", 3, 5, &mask));
+    for (int i = 0; i < 15; i++) assert_int_equal(mask[i], 1);
+    free(mask);
+    REFUSED(why_boxes_mask("0 0 1 1;5 0 6 1", 3, 5, &mask), "box '5 0 6 1' lies outside the picture of 5 x 3");
+    assert_null(mask);
+    refused("image,boxes\na,1 2 3\n", "list.csv:2: boxes '1 2 3': want X0 Y0 X1 Y1");
+    refused("image,boxes\na,1 2 3 4 5\n", "want ';' between two boxes");
+    refused("image,boxes\na,1 2 3 4;\n", "want X0 Y0 X1 Y1");
+    refused("image,boxes\na,1 2.5 3 4\n", "want X0 Y0 X1 Y1");
+    refused("image,boxes\na,b.json\n", "want X0 Y0 X1 Y1");
+    refused("image,boxes\na,3 2 3 4\n", "'3 2 3 4' holds no pixel");
+    refused("image,mask,boxes\na,m.png,1 2 3 4\n", "list.csv:2: has a mask and boxes");
+}
+
+/* What is written reads back. */
+static void test_csv_put(void **state) {
+    (void)state;
+    static const char *const fields[] = {"plain", "a,b", "say \"hi\"", "two\nlines", " blanks ", ""};
+    why_buf b = {0};
+    why_csv c;
+    bool more;
+    for (int i = 0; i < 6; i++) {
+        if (i) why_buf_text(&b, ",");
+        why_csv_put(&b, fields[i]);
+    }
+    why_buf_put(&b, "", 1);
+    OK(why_buf_status(&b));
+    OK(why_csv_open(arena, write_text("put.csv", (char *)b.data), &c));
+    OK(why_csv_next(&c, &more));
+    assert_true(more);
+    assert_int_equal(c.n, 6);
+    for (int i = 0; i < 6; i++) assert_string_equal(c.field[i], fields[i]);
+    why_buf_clear(&b);
 }
 
 /* RFC 4180: quotes, doubled quotes, commas and line ends inside; CRLF; a byte order mark; no last line end. */
@@ -127,8 +175,8 @@ static void test_labels(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_columns), cmocka_unit_test(test_csv),    cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_offset),  cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_columns), cmocka_unit_test(test_boxes),   cmocka_unit_test(test_csv),    cmocka_unit_test(test_csv_put),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_offset), cmocka_unit_test(test_labels),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
