@@ -62,7 +62,9 @@ enum {
     WHY_METRIC_CURVE = 4,           /* hands over a curve */
     WHY_METRIC_PIXEL_ONLY = 8,      /* defined on the pixel grid only */
     WHY_METRIC_REFERENCE_ONLY = 16, /* a peer's reading, kept for comparison */
-    WHY_METRIC_UNSIGNED = 32        /* not defined under the signed policy */
+    WHY_METRIC_UNSIGNED = 32,       /* not defined under the signed policy */
+    WHY_METRIC_SIGNED = 64,         /* defined under the signed policy only */
+    WHY_METRIC_PICTURE = 128        /* not defined on the segments grid */
 };
 
 typedef struct why_metric {
@@ -74,13 +76,17 @@ typedef struct why_metric {
     const char *list;           /* the parameter that a job may give as a list ("area"), or NULL */
     const why_param *params;
     const char *fill;           /* default fill of a metric with WHY_METRIC_FILL, as text; else NULL */
-    why_value (*pair)(const why_field *a, const why_field *b, const why_params *p); /* kind WHY_PAIR; fields of one size */
-    /* kind WHY_SCORE; a status only for failures, not for undefined values */
+    /* kind WHY_PAIR; fields of one size, read only: pairs may be measured side by side. Here and below: a status only for
+     * failures, not for undefined values. */
+    why_status (*pair)(const why_field *a, const why_field *b, const why_params *p, why_value *out);
+    /* kind WHY_SCORE */
     why_status (*score)(why_score_input *in, const why_params *p, why_value *out);
     int64_t (*evaluations)(const why_params *p, int h, int w); /* NULL: none */
 } why_metric;
 
 extern const why_metric *const why_metrics[]; /* THE table, NULL-terminated */
 const why_metric *why_metric_find(const char *name);
+/* Is a pair metric defined under this policy and on this grid? Where it is not, plans have no row of it. */
+bool why_metric_suits(const why_metric *m, why_policy policy, const why_grid *grid);
 
 #endif

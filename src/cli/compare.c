@@ -41,7 +41,7 @@ static why_status compare_one(const why_metric *metric, const struct maps *m, wh
     why_status st = why_field_make(m->a, m->h, m->w, NULL, policy, grid, NULL, &a);
     if (!st) st = why_field_make(m->b, m->h, m->w, NULL, policy, grid, NULL, &b);
     if (!st) st = why_params_create(metric->params, &p);
-    if (!st) *out = metric->pair(&a, &b, p);
+    if (!st) st = metric->pair(&a, &b, p, out);
     why_params_destroy(&p);
     why_field_clear(&a);
     why_field_clear(&b);
@@ -76,6 +76,7 @@ static why_status compare_all(const struct maps *m, struct sink *s) {
                 why_value v = {0};
                 WHY_TRY(why_grid_parse(grids[g], &grid));
                 if (grid.kind == WHY_GRID_CELLS && (grid.rows > m->h || grid.cols > m->w)) continue;
+                if (!why_metric_suits(*metric, (why_policy)p, &grid)) continue;
                 WHY_TRY(compare_one(*metric, m, (why_policy)p, &grid, &v));
                 WHY_TRY(put(s, (*metric)->name, why_policy_name((why_policy)p), grids[g], v));
             }

@@ -1,44 +1,44 @@
 /* Do two maps agree? Each metric is a function of two fields of one size, already brought under a policy and a grid. */
+#include "metric/correlation.h"
 #include "metric/metrics.h"
 #include "metric/order.h"
 
-static bool is_constant(const why_field *f) { return f->v[f->order[0]] == f->v[f->order[f->n - 1]]; }
 static bool has_negative(const why_field *f) { return f->v[f->order[f->n - 1]] < 0; }
 
-static double clamp_r(double r) { return r > 1 ? 1 : r < -1 ? -1 : r; }
-
 /* ---------------------------------------------------------------- correlations */
-static double mean_of(const float *v, int n) {
-    double sum = 0;
-    for (int i = 0; i < n; i++) sum += (double)v[i];
-    return sum / n;
+static why_status pearson(const why_field *a, const why_field *b, const why_params *p, why_value *out) {
+    (void)p;
+    *out = why_pearson_of(a->v, b->v, a->n);
+    return WHY_OK;
 }
 
-static why_value pearson(const why_field *a, const why_field *b, const why_params *p) {
+static why_status spearman(const why_field *a, const why_field *b, const why_params *p, why_value *out) {
     (void)p;
-    if (is_constant(a) || is_constant(b)) return why_undefined("constant map");
-    double mean_a = mean_of(a->v, a->n), mean_b = mean_of(b->v, b->n), aa = 0, bb = 0, ab = 0;
-    for (int i = 0; i < a->n; i++) {
-        double x = (double)a->v[i] - mean_a, y = (double)b->v[i] - mean_b;
-        aa += x * x;
-        bb += y * y;
-        ab += x * y;
-    }
-    return why_defined(clamp_r(ab / (sqrt(aa) * sqrt(bb))));
+    *out = why_pearson_of_ranks(a->rank2, b->rank2, a->n);
+    return WHY_OK;
 }
 
-/* Pearson of the average ranks, whose mean is (n + 1) / 2; rank2 is twice the rank. */
-static why_value spearman(const why_field *a, const why_field *b, const why_params *p) {
+/* tau_b = (C - D) / sqrt((pairs - tied in a)(pairs - tied in b)); C + D = pairs - tied in a or b. */
+static why_status kendall_tau_b(const why_field *a, const why_field *b, const why_params *p, why_value *out) {
     (void)p;
-    if (is_constant(a) || is_constant(b)) return why_undefined("constant map");
+    why_concordance c;
+    WHY_TRY(why_concordance_of(a->v, b->v, a->n, &c));
+    const int64_t in_a = c.pairs - c.tied_a, in_b = c.pairs - c.tied_b, ordered = in_a - c.tied_b + c.tied_both;
+    if (in_a == 0 || in_b == 0) return why_give_reason(out, "constant map");
+    return why_give(out, (double)(ordered - 2 * c.discordant) / (sqrt((double)in_a) * sqrt((double)in_b)));
+}
+
+static why_status cosine(const why_field *a, const why_field *b, const why_params *p, why_value *out) {
+    (void)p;
     double aa = 0, bb = 0, ab = 0;
     for (int i = 0; i < a->n; i++) {
-        double x = a->rank2[i] - (a->n + 1.0), y = b->rank2[i] - (a->n + 1.0);
-        aa += x * x;
-        bb += y * y;
-        ab += x * y;
+        aa += (double)a->v[i] * (double)a->v[i];
+        bb += (double)b->v[i] * (double)b->v[i];
+        ab += (double)a->v[i] * (double)b->v[i];
     }
-    return why_defined(clamp_r(ab / (sqrt(aa) * sqrt(bb))));
+    if (aa <= 0 || bb <= 0) return why_give_reason(out, "all-zero map");
+    double c = ab / (sqrt(aa) * sqrt(bb));
+    return why_give(out, c > 1 ? 1 : c < -1 ? -1 : c);
 }
 
 /* ---------------------------------------------------------------- soft IoU */
@@ -46,21 +46,21 @@ static double smaller(double x, double y) { return x < y ? x : y; }
 static double larger(double x, double y) { return x > y ? x : y; }
 
 /* Weighted Jaccard: Sum min(a, b) / Sum max(a, b) over values >= 0. */
-static why_value soft_iou(const why_field *a, const why_field *b, const why_params *p) {
+static why_status soft_iou(const why_field *a, const why_field *b, const why_params *p, why_value *out) {
     (void)p;
-    if (has_negative(a) || has_negative(b)) return why_undefined("negative values");
+    if (has_negative(a) || has_negative(b)) return why_give_reason(out, "negative values");
     double both = 0, either = 0;
     for (int i = 0; i < a->n; i++) {
         both += smaller((double)a->v[i], (double)b->v[i]);
         either += larger((double)a->v[i], (double)b->v[i]);
     }
-    return either > 0 ? why_defined(both / either) : why_undefined("empty union");
+    return either > 0 ? why_give(out, both / either) : why_give_reason(out, "empty union");
 }
 
 /* Mean of min / max over the places where not both are 0. */
-static why_value soft_iou_mean(const why_field *a, const why_field *b, const why_params *p) {
+static why_status soft_iou_mean(const why_field *a, const why_field *b, const why_params *p, why_value *out) {
     (void)p;
-    if (has_negative(a) || has_negative(b)) return why_undefined("negative values");
+    if (has_negative(a) || has_negative(b)) return why_give_reason(out, "negative values");
     double sum = 0;
     int n = 0;
     for (int i = 0; i < a->n; i++) {
@@ -69,7 +69,7 @@ static why_value soft_iou_mean(const why_field *a, const why_field *b, const why
         sum += smaller((double)a->v[i], (double)b->v[i]) / either;
         n++;
     }
-    return n ? why_defined(sum / n) : why_undefined("empty union");
+    return n ? why_give(out, sum / n) : why_give_reason(out, "empty union");
 }
 
 /* ---------------------------------------------------------------- IoU of top sets */
@@ -84,15 +84,9 @@ static double iou_of_tops(const why_field *a, why_top ta, const why_field *b, wh
     return why_expected_iou(both, sum_a, sum_b);
 }
 
-/* k = ceil(area n); the small term keeps 0.07 * 100 = 7.000000000000001 from becoming 8. */
-static int cells_of_area(double area, int n) {
-    int k = (int)ceil(area * n - 1e-9);
-    return k < 1 ? 1 : k > n ? n : k;
-}
-
-static why_value topk_iou(const why_field *a, const why_field *b, const why_params *p) {
-    int k = cells_of_area(why_params_real(p, "area"), a->n);
-    return why_defined(iou_of_tops(a, why_top_of(a->v, a->order, a->n, k), b, why_top_of(b->v, b->order, b->n, k)));
+static why_status topk_iou(const why_field *a, const why_field *b, const why_params *p, why_value *out) {
+    int k = why_count_of_share(why_params_real(p, "area"), a->n);
+    return why_give(out, iou_of_tops(a, why_top_of(a->v, a->order, a->n, k), b, why_top_of(b->v, b->order, b->n, k)));
 }
 
 /* ---------------------------------------------------------------- IoU of masks of segments */
@@ -145,10 +139,10 @@ static why_top top_of_area(const why_field *f, double area) {
 
 static bool on_pixels(const why_field *f) { return !f->segments || (f->rows == f->segments->h && f->cols == f->segments->w); }
 
-static why_value mask_iou(const why_field *a, const why_field *b, const why_params *p) {
+static why_status mask_iou(const why_field *a, const why_field *b, const why_params *p, why_value *out) {
     (void)p;
-    if (!a->segments && !b->segments) return why_undefined("no map of segments in the pair");
-    if (!on_pixels(a) || !on_pixels(b)) return why_undefined("needs the pixel grid");
+    if (!a->segments && !b->segments) return why_give_reason(out, "no map of segments in the pair");
+    if (!on_pixels(a) || !on_pixels(b)) return why_give_reason(out, "needs the pixel grid");
     why_top ta = a->segments ? best_segments(a) : (why_top){0}, tb = b->segments ? best_segments(b) : (why_top){0};
     if (!a->segments) ta = top_of_area(a, mask_area(b, tb));
     if (!b->segments) tb = top_of_area(b, mask_area(a, ta));
@@ -159,7 +153,7 @@ static why_value mask_iou(const why_field *a, const why_field *b, const why_para
         sum_a += x;
         sum_b += y;
     }
-    return sum_a + sum_b > 0 ? why_defined(why_expected_iou(both, sum_a, sum_b)) : why_undefined("empty union");
+    return sum_a + sum_b > 0 ? why_give(out, why_expected_iou(both, sum_a, sum_b)) : why_give_reason(out, "empty union");
 }
 
 /* ---------------------------------------------------------------- table lines */
@@ -183,6 +177,28 @@ const why_metric why_metric_spearman = {
     .lo = -1,
     .hi = 1,
     .pair = spearman,
+};
+
+const why_metric why_metric_kendall_tau_b = {
+    .name = "kendall_tau_b",
+    .help = "concordant minus discordant pairs of places, corrected for ties",
+    .source = "Kendall 1945; Knight 1966",
+    .kind = WHY_PAIR,
+    .better = WHY_BETTER_NONE,
+    .lo = -1,
+    .hi = 1,
+    .pair = kendall_tau_b,
+};
+
+const why_metric why_metric_cosine = {
+    .name = "cosine",
+    .help = "cosine of the angle between the two maps",
+    .source = "a correlation about zero",
+    .kind = WHY_PAIR,
+    .better = WHY_BETTER_NONE,
+    .lo = -1,
+    .hi = 1,
+    .pair = cosine,
 };
 
 const why_metric why_metric_soft_iou = {

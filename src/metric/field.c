@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "metric/metrics.h"
 #include "metric/order.h"
 
 static const char *const policies[] = {[WHY_POSITIVE] = "positive", [WHY_SIGNED] = "signed", [WHY_ABSOLUTE] = "absolute"};
@@ -109,10 +110,14 @@ static float cell_mean(const float *v, int h, int w, int r, int rows, int c, int
     return (float)(sum / ((double)h * w));
 }
 
+void why_cell_means(const float *v, int h, int w, int rows, int cols, float *out) {
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < cols; c++) out[r * cols + c] = cell_mean(v, h, w, r, rows, c, cols);
+}
+
 static why_status to_cells(const float *v, int h, int w, const why_grid *g, float **out) {
     WHY_TRY(why_alloc((size_t)g->rows * (size_t)g->cols, sizeof **out, "grid", out));
-    for (int r = 0; r < g->rows; r++)
-        for (int c = 0; c < g->cols; c++) (*out)[r * g->cols + c] = cell_mean(v, h, w, r, g->rows, c, g->cols);
+    why_cell_means(v, h, w, g->rows, g->cols, *out);
     return WHY_OK;
 }
 
@@ -133,19 +138,11 @@ static why_status apply_grid(why_field *f, int h, int w, const why_grid *g, cons
     return WHY_OK;
 }
 
-/* Places from..to-1 (0 = largest) share one value: their average rank from below is n - (from + to - 1) / 2. */
-static void rank_values(why_field *f) {
-    for (int from = 0, to; from < f->n; from = to) {
-        for (to = from + 1; to < f->n && f->v[f->order[to]] == f->v[f->order[from]];) to++;
-        for (int i = from; i < to; i++) f->rank2[f->order[i]] = 2 * f->n - (from + to - 1);
-    }
-}
-
 static why_status rank_field(why_field *f) {
     WHY_TRY(why_alloc((size_t)f->n, sizeof *f->order, "order of a map", &f->order));
     WHY_TRY(why_alloc((size_t)f->n, sizeof *f->rank2, "ranks of a map", &f->rank2));
     WHY_TRY(why_order_falling(f->v, f->n, NULL, f->order));
-    rank_values(f);
+    why_ranks_of_order(f->v, f->order, f->n, f->rank2);
     return WHY_OK;
 }
 

@@ -6,10 +6,22 @@
 const why_metric *const why_metrics[] = {
     &why_metric_pearson,
     &why_metric_spearman,
+    &why_metric_kendall_tau_b,
+    &why_metric_cosine,
+    &why_metric_ssim,
     &why_metric_soft_iou,
     &why_metric_soft_iou_mean,
     &why_metric_mask_iou,
     &why_metric_topk_iou,
+    &why_metric_feature_agreement,
+    &why_metric_sign_agreement,
+    &why_metric_rank_agreement,
+    &why_metric_signed_rank_agreement,
+    &why_metric_pairwise_rank_agreement,
+    &why_metric_rbo,
+    &why_metric_emd,
+    &why_metric_within_region,
+    &why_metric_sign_flip,
     &why_metric_deletion,
     &why_metric_insertion,
     &why_metric_average_drop,
@@ -25,4 +37,11 @@ const why_metric *why_metric_find(const char *name) {
     for (const why_metric *const *m = why_metrics; *m; m++)
         if (strcmp((*m)->name, name) == 0) return *m;
     return NULL;
+}
+
+bool why_metric_suits(const why_metric *m, why_policy policy, const why_grid *grid) {
+    if ((m->flags & WHY_METRIC_UNSIGNED) && policy == WHY_SIGNED) return false;
+    if ((m->flags & WHY_METRIC_SIGNED) && policy != WHY_SIGNED) return false;
+    if ((m->flags & WHY_METRIC_PICTURE) && grid->kind == WHY_GRID_SEGMENTS) return false;
+    return !(m->flags & WHY_METRIC_PIXEL_ONLY) || grid->kind == WHY_GRID_PIXEL;
 }

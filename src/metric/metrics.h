@@ -8,8 +8,13 @@
 #include "whypix/metric.h"
 
 /* agreement.c */
-extern const why_metric why_metric_pearson, why_metric_spearman, why_metric_soft_iou, why_metric_soft_iou_mean,
-    why_metric_mask_iou, why_metric_topk_iou;
+extern const why_metric why_metric_pearson, why_metric_spearman, why_metric_kendall_tau_b, why_metric_cosine, why_metric_soft_iou,
+    why_metric_soft_iou_mean, why_metric_mask_iou, why_metric_topk_iou;
+/* ssim.c, rbo.c, emd.c */
+extern const why_metric why_metric_ssim, why_metric_rbo, why_metric_emd;
+/* topset.c */
+extern const why_metric why_metric_feature_agreement, why_metric_sign_agreement, why_metric_rank_agreement,
+    why_metric_signed_rank_agreement, why_metric_pairwise_rank_agreement, why_metric_within_region, why_metric_sign_flip;
 /* faithfulness.c */
 extern const why_metric why_metric_deletion, why_metric_insertion, why_metric_average_drop, why_metric_increase;
 /* complexity.c */
@@ -19,5 +24,18 @@ extern const why_metric why_metric_mask_iou_area, why_metric_pointing_game;
 
 static inline why_value why_defined(double value) { return (why_value){.value = value}; }
 static inline why_value why_undefined(const char *why) { return (why_value){.value = NAN, .why = why}; }
+
+static inline why_status why_give(why_value *out, double value) {
+    *out = why_defined(value);
+    return WHY_OK;
+}
+
+static inline why_status why_give_reason(why_value *out, const char *why) {
+    *out = why_undefined(why);
+    return WHY_OK;
+}
+
+/* Area means of an h x w map on rows x cols cells; a pixel on a border counts by the part inside (field.c). */
+void why_cell_means(const float *v, int h, int w, int rows, int cols, float *out);
 
 #endif

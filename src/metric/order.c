@@ -1,5 +1,6 @@
 #include "metric/order.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,28 @@ why_status why_order_falling(const float *v, int n, const uint32_t *key, int32_t
     free(value_key);
     free(scratch);
     return st;
+}
+
+why_status why_order_falling_both(const float *a, const float *b, int n, int32_t *order) {
+    uint32_t *key;
+    WHY_TRY(why_alloc((size_t)n, sizeof *key, "sort keys", &key));
+    for (int i = 0; i < n; i++) key[i] = falling_key(b[i]);
+    why_status st = why_order_falling(a, n, key, order);
+    free(key);
+    return st;
+}
+
+/* Places from..to-1 (0 = largest) share one value: their average rank from below is n - (from + to - 1) / 2. */
+void why_ranks_of_order(const float *v, const int32_t *order, int n, int32_t *rank2) {
+    for (int from = 0, to; from < n; from = to) {
+        for (to = from + 1; to < n && v[order[to]] == v[order[from]];) to++;
+        for (int i = from; i < to; i++) rank2[order[i]] = 2 * n - (from + to - 1);
+    }
+}
+
+int why_count_of_share(double share, int n) {
+    int k = (int)ceil(share * n - 1e-9);
+    return k < 1 ? 1 : k > n ? n : k;
 }
 
 /* How many leading values of the falling order are above `t`, or equal to it as well. */

@@ -106,7 +106,8 @@ struct comparison {
     why_field *field; /* per cell of the model, made for twins' firsts only */
     int base;         /* first cell of the model */
     const why_plan_metric *metric;
-    why_value *value; /* per pair, first .. end-1 */
+    why_value *value;   /* per pair, first .. end-1 */
+    why_status *status; /* the same */
 };
 
 static bool is_active(const why_pipeline *p, int pair) {
@@ -123,9 +124,20 @@ static void measure_pair(void *ctx, int index, int thread) {
     int pair = c->first + index;
     if (!is_active(c->p, pair)) return;
     const why_plan_pair *ab = &c->p->plan->pairs[pair];
-    why_value v = c->metric->metric->pair(field_of(c, ab->a), field_of(c, ab->b), c->metric->params);
+    why_value v = {.value = NAN};
+    c->status[index] = c->metric->metric->pair(field_of(c, ab->a), field_of(c, ab->b), c->metric->params, &v);
     if (!v.why && !isfinite(v.value)) v = (why_value){.value = NAN, .why = "not finite"};
     c->value[index] = v;
+}
+
+/* The texts of failures stay in the threads where they arose. */
+static why_status measure_pairs(struct comparison *c) {
+    const int n = c->end - c->first;
+    memset(c->status, 0, (size_t)n * sizeof *c->status);
+    why_pool_run(c->p->pool, n, measure_pair, c);
+    for (int i = 0; i < n; i++)
+        if (c->status[i]) return why_fail(c->status[i], "metric '%s': %s", c->metric->metric->name, why_status_text(c->status[i]));
+    return WHY_OK;
 }
 
 static void put_pairs(const struct comparison *c, const why_picture *picture, why_buf *out) {
@@ -174,8 +186,8 @@ static why_status compare_under(struct comparison *c, int lead, const why_pictur
     for (int m = lead; !st && m < plan->n_metrics; m++) {
         if (!same_frame(&plan->metrics[lead], &plan->metrics[m])) continue;
         c->metric = &plan->metrics[m];
-        why_pool_run(c->p->pool, c->end - c->first, measure_pair, c);
-        put_pairs(c, picture, out);
+        st = measure_pairs(c);
+        if (!st) put_pairs(c, picture, out);
     }
     for (int i = 0; i < cells; i++) why_field_clear(&c->field[i]);
     return st;
@@ -194,9 +206,11 @@ why_status why_frame_compare(why_pipeline *p, const why_picture *picture, const 
     if (c.first == c.end) return WHY_OK;
     why_status st = why_alloc((size_t)(p->first[f->model + 1] - c.base), sizeof *c.field, "maps to compare", &c.field);
     if (!st) st = why_alloc((size_t)(c.end - c.first), sizeof *c.value, "pairs", &c.value);
+    if (!st) st = why_alloc((size_t)(c.end - c.first), sizeof *c.status, "pairs", &c.status);
     for (int m = 0; !st && m < p->plan->n_metrics; m++)
         if (p->plan->metrics[m].metric->kind == WHY_PAIR && !seen_before(p->plan, m)) st = compare_under(&c, m, picture, out);
     free(c.field);
     free(c.value);
+    free(c.status);
     return st;
 }

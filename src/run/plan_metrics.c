@@ -33,17 +33,12 @@ static why_status finish_metric(why_plan *p, why_plan_metric *m, const why_param
     return why_plan_uid(p->arena, &b, &m->uid);
 }
 
-static bool is_defined(const why_metric *metric, why_policy policy, const why_grid *grid) {
-    if ((metric->flags & WHY_METRIC_UNSIGNED) && policy == WHY_SIGNED) return false;
-    return !(metric->flags & WHY_METRIC_PIXEL_ONLY) || grid->kind == WHY_GRID_PIXEL;
-}
-
 static why_status add_agreement(why_plan_builder *b, const why_job_metric *from) {
     why_plan *p = b->plan;
     for (int i = 0; i < b->job.n_policies; i++)
         for (int g = 0; g < b->job.n_grids; g++) {
             const why_job_grid *grid = &b->job.grids[g];
-            if (!is_defined(from->metric, b->job.policies[i], &grid->grid)) continue;
+            if (!why_metric_suits(from->metric, b->job.policies[i], &grid->grid)) continue;
             why_plan_metric *m = &p->metrics[p->n_metrics];
             *m = (why_plan_metric){.id = p->n_metrics + 1,
                                    .metric = from->metric,

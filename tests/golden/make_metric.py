@@ -1,14 +1,15 @@
 #!/usr/bin/python3
 """Reference values of the metrics from scipy, scikit-learn and plain numpy, for tests/unit/metric. Usage: make_metric.py.
 
-Writes beside itself metric/{maps,segments,masks}.npy and the tables agreement.csv, complexity.csv, localisation.csv
-(value "null" = undefined). Needs numpy, scipy, scikit-learn, onnx (for the linear model)."""
+Writes beside itself metric/{maps,segments,masks}.npy and the tables agreement.csv, order.csv, complexity.csv,
+localisation.csv (value "null" = undefined). Needs numpy, scipy, scikit-image, scikit-learn, onnx (for the linear model)."""
 import csv
 import itertools
 import pathlib
 
 import numpy as np
-from scipy import ndimage, stats
+from scipy import ndimage, optimize, spatial, stats
+from skimage.metrics import structural_similarity
 from sklearn.metrics import jaccard_score
 
 OUT = pathlib.Path(__file__).parent / "metric"
@@ -124,6 +125,103 @@ def agreement(a, b, a_segments, b_segments, grid):
         yield "mask_iou", "", mask_iou(a, b, a_segments, b_segments)
 
 
+def ssim(x, y):
+    span = max(x.max(), y.max()) - min(x.min(), y.min())
+    if x.ndim != 2 or min(x.shape) < 11 or span == 0:
+        return None
+    return structural_similarity(x, y, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=span)
+
+
+def place_chances(v):
+    """Row d: the chance of each cell to stand at place d (0 = largest) when a coin breaks the ties."""
+    place = stats.rankdata(-v, "min") - 1
+    size = (v[:, None] == v[None]).sum(1)
+    d = np.arange(v.size)[:, None]
+    return np.where((d >= place) & (d < place + size), 1 / size, 0)
+
+
+def whole_top(v, k):
+    """The top set as whole blocks of ties, as near to k as they allow, never empty."""
+    values, counts = np.unique(-v, return_counts=True)
+    held = 0
+    for value, count in zip(-values, counts):
+        if held and (k - held) / count <= .5:
+            break
+        held, least = held + count, value
+        if held >= k:
+            break
+    return v >= least
+
+
+def krishna(x, y, k):
+    u, v = np.abs(x), np.abs(y)
+    pu, pv = place_chances(u)[:k], place_chances(v)[:k]
+    chosen, placed, same = pu.sum(0) * pv.sum(0), (pu * pv).sum(0), np.sign(x) == np.sign(y)
+    region = whole_top(u, k) | whole_top(v, k)
+    i, j = np.triu_indices(region.sum(), 1)
+    a, b = u[region], v[region]
+    alike = np.sign(a[i] - a[j]) * np.sign(b[i] - b[j])
+    yield "feature_agreement", chosen.sum() / k
+    yield "sign_agreement", chosen[same].sum() / k
+    yield "rank_agreement", placed.sum() / k
+    yield "signed_rank_agreement", placed[same].sum() / k
+    yield "pairwise_rank_agreement", (alike + 1).mean() / 2 if alike.size else None
+
+
+def rbo(x, y, share):
+    n = x.size
+    p = 1 - 1 / (share * n) if share * n > 1 else 0
+    a, b = np.cumsum(place_chances(x), 0), np.cumsum(place_chances(y), 0)
+    overlap = (a * b).sum(1) / np.arange(1, n + 1)
+    return (1 - p) * (p ** np.arange(n) * overlap).sum() + p ** n
+
+
+def emd(x, y):
+    """Transport as a linear programme."""
+    if min(x.min(), y.min()) < 0 or x.sum() <= 0 or y.sum() <= 0:
+        return None
+    side = np.arange(8)
+    cell = np.stack(np.meshgrid(side, side, indexing="ij"), -1).reshape(64, 2)
+    cost = spatial.distance.cdist(cell, cell) / np.hypot(7, 7)
+    a, b = (apply_grid(m.astype(np.float32), "8x8", None).astype(np.float64).ravel() for m in (x, y))
+    balance = np.vstack([np.kron(np.eye(64), np.ones(64)), np.kron(np.ones(64), np.eye(64))])
+    solved = optimize.linprog(cost.ravel(), A_eq=balance[:-1], b_eq=np.concatenate([a / a.sum(), b / b.sum()])[:-1], method="highs")
+    return solved.fun
+
+
+def within_region(x, y, k):
+    region = whole_top(x, k) | whole_top(y, k)
+    a, b = x[region], y[region]
+    return None if np.ptp(a) == 0 or np.ptp(b) == 0 else stats.spearmanr(a, b)[0]
+
+
+def sign_flip(x, y):
+    if not x.any() or not y.any():
+        return None
+    return np.mean([np.abs(v[x * y < 0]).sum() / np.abs(v).sum() for v in (x, y)])
+
+
+def order_metrics(a, b, policy, grid):
+    """The pair metrics on ranks, top sets, pictures and signs, where they are defined."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    x, y = a.ravel(), b.ravel()
+    constant, zero = np.ptp(x) == 0 or np.ptp(y) == 0, not x.any() or not y.any()
+    yield "kendall_tau_b", "", None if constant else stats.kendalltau(x, y)[0]
+    yield "cosine", "", None if zero else 1 - spatial.distance.cosine(x, y)
+    if grid != "segments":
+        yield "ssim", "", ssim(a, b)
+    for area in (.1, .25):
+        for name, value in krishna(x, y, -(-int(round(area * 100)) * x.size // 100)):
+            if policy == "signed" or "sign" not in name:
+                yield name, area, value
+    yield "rbo", "", rbo(x, y, .1)
+    if grid == "pixel" and policy != "signed":
+        yield "emd", "", emd(a, b)
+    yield "within_region", "", within_region(x, y, -(-20 * x.size // 100))
+    if policy == "signed":
+        yield "sign_flip", "", sign_flip(x, y)
+
+
 def sparsity(m):
     v = np.sort(np.abs(m.astype(np.float64)).ravel())[::-1]
     return None if v.sum() == 0 else (np.searchsorted(np.cumsum(v) / v.sum(), .9) + 1) / v.size
@@ -195,6 +293,14 @@ def main():
                     u, v = (apply_grid(apply_policy(maps[m], policy), grid, segments) for m in (a, b))
                     for metric, area, value in agreement(u, v, own[a], own[b], grid):
                         out.writerow([i, j, policy, grid, metric, area, text(value)])
+    with open(OUT / "order.csv", "w", newline="") as f:
+        out = csv.writer(f, lineterminator="\n")
+        out.writerow(["a", "b", "policy", "grid", "metric", "area", "value"])
+        for (i, a), (j, b) in itertools.combinations_with_replacement(enumerate(names), 2):
+            for policy, grid in (("positive", "pixel"), ("signed", "pixel"), ("absolute", "7x6"), ("signed", "segments")):
+                u, v = (apply_grid(apply_policy(maps[m], policy), grid, segments) for m in (a, b))
+                for metric, area, value in order_metrics(u, v, policy, grid):
+                    out.writerow([i, j, policy, grid, metric, area, text(value)])
     with open(OUT / "complexity.csv", "w", newline="") as f:
         out = csv.writer(f, lineterminator="\n")
         out.writerow(["map", "metric", "value"])

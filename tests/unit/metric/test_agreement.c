@@ -7,21 +7,19 @@
 #include "golden.h"
 #include "metric/metrics.h"
 
-static const why_metric *const metrics[] = {&why_metric_pearson,       &why_metric_spearman, &why_metric_soft_iou,
-                                            &why_metric_soft_iou_mean, &why_metric_mask_iou, &why_metric_topk_iou};
-
 static const why_metric *find(const char *name) {
-    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++)
-        if (strcmp(metrics[i]->name, name) == 0) return metrics[i];
-    fail_msg("no metric '%s'", name);
-    return NULL;
+    const why_metric *m = why_metric_find(name);
+    if (!m || m->kind != WHY_PAIR) fail_msg("no pair metric '%s'", name);
+    return m;
 }
 
-static why_value measure(const why_metric *m, const why_field *a, const why_field *b, const char *area) {
+/* With the value of the metric's list parameter ("area"), unless it is NULL or empty. */
+static why_value measure(const why_metric *m, const why_field *a, const why_field *b, const char *item) {
     why_params *p;
+    why_value v = {.value = NAN, .why = "not set"};
     assert_int_equal(why_params_create(m->params, &p), WHY_OK);
-    if (area && *area) assert_int_equal(why_params_set(p, "area", area), WHY_OK);
-    why_value v = m->pair(a, b, p);
+    if (item && *item) assert_int_equal(why_params_set(p, m->list, item), WHY_OK);
+    if (m->pair(a, b, p, &v)) fail_msg("%s: %s", m->name, why_error_text());
     why_params_destroy(&p);
     return v;
 }
@@ -30,7 +28,8 @@ static why_value measure(const why_metric *m, const why_field *a, const why_fiel
 struct table {
     const float *maps;
     why_segments segments;
-    int checked[sizeof metrics / sizeof *metrics], undefined;
+    int checked[64]; /* per line of THE table */
+    int undefined;
 };
 
 static why_field field_of(const struct table *t, int map, const char *policy, const char *grid) {
@@ -54,7 +53,7 @@ static void check_row(char *c[GOLDEN_COLUMNS], void *ctx) {
         fail_msg("maps %s %s %s %s %s %s: got %.9g (%s), want %s", c[0], c[1], c[2], c[3], c[4], c[5], ab.value,
                  ab.why ? ab.why : "", c[6]);
     assert_true(golden_agrees(c[6], ba.value, ba.why, 1e-6));
-    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) t->checked[i] += metrics[i] == m;
+    for (int i = 0; why_metrics[i]; i++) t->checked[i] += why_metrics[i] == m;
     t->undefined += ab.why != NULL;
     why_field_clear(&a);
     why_field_clear(&b);
@@ -66,7 +65,9 @@ static void every_metric_policy_and_grid_as_the_references(void **state) {
     float *maps = golden_load("maps.npy", &count);
     struct table t = {.maps = maps, .segments = golden_segments()};
     assert_true(golden_rows("agreement.csv", check_row, &t) > 4000);
-    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) assert_true(t.checked[i] >= 190);
+    assert_true(golden_rows("order.csv", check_row, &t) > 3000);
+    for (int i = 0; why_metrics[i]; i++)
+        if (why_metrics[i]->kind == WHY_PAIR && t.checked[i] < 60) fail_msg("%s: %d rows", why_metrics[i]->name, t.checked[i]);
     assert_true(t.undefined > 100);
     free(maps);
     free(t.segments.label);
@@ -123,6 +124,12 @@ static void undefined_values_have_reasons(void **state) {
     assert_string_equal(measure(&why_metric_soft_iou_mean, &z, &z, NULL).why, "empty union");
     assert_string_equal(measure(&why_metric_soft_iou, &m, &s, NULL).why, "negative values");
     assert_string_equal(measure(&why_metric_mask_iou, &s, &m, NULL).why, "no map of segments in the pair");
+    assert_string_equal(measure(&why_metric_kendall_tau_b, &z, &s, NULL).why, "constant map");
+    assert_string_equal(measure(&why_metric_cosine, &z, &s, NULL).why, "all-zero map");
+    assert_string_equal(measure(&why_metric_sign_flip, &m, &z, NULL).why, "all-zero map");
+    assert_string_equal(measure(&why_metric_ssim, &m, &s, NULL).why, "map smaller than the 11 x 11 window");
+    assert_string_equal(measure(&why_metric_emd, &m, &s, NULL).why, "needs a picture of 8 x 8 cells or more");
+    assert_string_equal(measure(&why_metric_within_region, &z, &z, NULL).why, "constant map in the region");
     assert_true(measure(&why_metric_soft_iou, &z, &s, NULL).value == 0);
     assert_true(measure(&why_metric_pearson, &m, &m, NULL).value <= 1);
     why_field_clear(&z);
@@ -157,6 +164,112 @@ static void masks_of_segments_need_pixels(void **state) {
     assert_int_equal(why_field_make(v, 2, 4, &own, WHY_SIGNED, &coarse, NULL, &f), WHY_OK);
     assert_string_equal(measure(&why_metric_mask_iou, &f, &f, NULL).why, "needs the pixel grid");
     why_field_clear(&f);
+}
+
+/* Values from few levels, so that ties abound. */
+static void draw(float *v, int n, const char *use, uint32_t levels) {
+    why_rng r = why_rng_at(why_stream_of(3, 4, use), 0);
+    for (int i = 0; i < n; i++) v[i] = (float)why_rng_below(&r, levels) - (float)(levels / 2);
+}
+
+/* tau_b by looking at every pair. */
+static double tau_of_all_pairs(const float *a, const float *b, int n) {
+    double net = 0, in_a = 0, in_b = 0;
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < i; j++) {
+            int x = (a[i] > a[j]) - (a[i] < a[j]), y = (b[i] > b[j]) - (b[i] < b[j]);
+            net += x * y;
+            in_a += x * x;
+            in_b += y * y;
+        }
+    return net / sqrt(in_a * in_b);
+}
+
+static void kendall_counts_every_pair(void **state) {
+    (void)state;
+    enum { LINES = 30, MOST = 41 * LINES };
+    float a[MOST], b[MOST];
+    for (int w = 1; w <= 41; w += 8) {
+        draw(a, w * LINES, "a", 7);
+        draw(b, w * LINES, "b", 200);
+        for (int i = 0; i < w * LINES; i++) b[i] += 30 * a[i];
+        why_field fa = plain(a, LINES, w, NULL), fb = plain(b, LINES, w, NULL);
+        assert_true(fabs(measure(&why_metric_kendall_tau_b, &fa, &fb, NULL).value - tau_of_all_pairs(a, b, w * LINES)) < 1e-12);
+        assert_true(fabs(measure(&why_metric_kendall_tau_b, &fa, &fa, NULL).value - 1) < 1e-12);
+        why_field_clear(&fa);
+        why_field_clear(&fb);
+    }
+}
+
+/* A map without ties agrees with itself in full, and its negative in nothing that looks at order or sign. */
+static void the_ends_of_the_scales(void **state) {
+    (void)state;
+    static const char *const with_itself[] = {"kendall_tau_b", "cosine", "ssim", "feature_agreement", "sign_agreement", "rank_agreement",
+                                              "signed_rank_agreement", "pairwise_rank_agreement", "rbo", "within_region"};
+    float a[400], b[400];
+    for (int i = 0; i < 400; i++) {
+        a[i] = (float)((i * 37) % 400) - 199.25f; /* no two magnitudes are equal */
+        b[i] = -a[i];
+    }
+    why_field fa = plain(a, 20, 20, NULL), fb = plain(b, 20, 20, NULL);
+    for (size_t i = 0; i < sizeof with_itself / sizeof *with_itself; i++)
+        if (fabs(measure(find(with_itself[i]), &fa, &fa, NULL).value - 1) > 1e-12) fail_msg("%s of a map and itself", with_itself[i]);
+    assert_true(measure(&why_metric_sign_flip, &fa, &fa, NULL).value == 0);
+    assert_true(measure(&why_metric_sign_flip, &fa, &fb, NULL).value == 1);
+    assert_true(measure(&why_metric_sign_agreement, &fa, &fb, NULL).value == 0);
+    assert_true(fabs(measure(&why_metric_feature_agreement, &fa, &fb, NULL).value - 1) < 1e-12); /* the same magnitudes */
+    assert_true(fabs(measure(&why_metric_kendall_tau_b, &fa, &fb, NULL).value + 1) < 1e-12);
+    assert_true(fabs(measure(&why_metric_cosine, &fa, &fb, NULL).value + 1) < 1e-12);
+    why_field_clear(&fa);
+    why_field_clear(&fb);
+}
+
+/* Four cells, all tied in one map: each stands at each place with chance 1/4. */
+static void ranks_of_ties_are_chances(void **state) {
+    (void)state;
+    const float a[4] = {1, 1, 1, 1}, b[4] = {4, 3, 2, 1};
+    why_field fa = plain(a, 2, 2, NULL), fb = plain(b, 2, 2, NULL);
+    assert_true(fabs(measure(&why_metric_rank_agreement, &fa, &fb, "0.5").value - 0.25) < 1e-12);
+    assert_true(fabs(measure(&why_metric_feature_agreement, &fa, &fb, "0.5").value - 0.5) < 1e-12);
+    assert_true(fabs(measure(&why_metric_pairwise_rank_agreement, &fa, &fb, "0.5").value - 0.5) < 1e-12);
+    why_field_clear(&fa);
+    why_field_clear(&fb);
+}
+
+/* All mass in one cell against all mass in another: the distance of the two. Half of it moved: half the distance. */
+static void earth_is_moved_the_shortest_way(void **state) {
+    (void)state;
+    float a[256] = {0}, b[256] = {0};
+    a[0] = 1;
+    b[255] = 7; /* 16 x 16 pixels: corner cells of 8 x 8 */
+    why_field fa = plain(a, 16, 16, NULL), fb = plain(b, 16, 16, NULL);
+    assert_true(fabs(measure(&why_metric_emd, &fa, &fb, NULL).value - 1) < 1e-9);
+    assert_true(measure(&why_metric_emd, &fa, &fa, NULL).value == 0);
+    why_field_clear(&fb);
+    b[255] = 3;
+    b[0] = 3;
+    fb = plain(b, 16, 16, NULL);
+    assert_true(fabs(measure(&why_metric_emd, &fa, &fb, NULL).value - 0.5) < 1e-9);
+    why_field_clear(&fa);
+    why_field_clear(&fb);
+}
+
+/* Where three quarters are zero, the top 20 % of a map is what is above zero, not the whole map; with nothing above the tie,
+ * it is the tie. */
+static void regions_do_not_swallow_ties(void **state) {
+    (void)state;
+    float a[100] = {0}, b[100] = {0}, flat[100] = {0};
+    for (int i = 0; i < 12; i++) {
+        a[i] = (float)(i + 1);
+        b[i] = (float)(12 - i);
+    }
+    flat[0] = -1;
+    why_field fa = plain(a, 10, 10, NULL), fb = plain(b, 10, 10, NULL), ff = plain(flat, 10, 10, NULL);
+    assert_true(fabs(measure(&why_metric_within_region, &fa, &fb, NULL).value + 1) < 1e-12);
+    assert_null(measure(&why_metric_within_region, &fa, &ff, NULL).why);
+    why_field_clear(&fa);
+    why_field_clear(&fb);
+    why_field_clear(&ff);
 }
 
 /* ---------------------------------------------------------------- optional: the maps behind a published table */
@@ -215,6 +328,11 @@ int main(void) {
         cmocka_unit_test(undefined_values_have_reasons),
         cmocka_unit_test(five_best_segments_share_ties),
         cmocka_unit_test(masks_of_segments_need_pixels),
+        cmocka_unit_test(kendall_counts_every_pair),
+        cmocka_unit_test(the_ends_of_the_scales),
+        cmocka_unit_test(ranks_of_ties_are_chances),
+        cmocka_unit_test(earth_is_moved_the_shortest_way),
+        cmocka_unit_test(regions_do_not_swallow_ties),
         cmocka_unit_test(maps_of_a_published_comparison),
         cmocka_unit_test(maps_of_real_methods),
     };

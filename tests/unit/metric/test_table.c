@@ -42,7 +42,9 @@ static void parameters_and_fills_are_valid(void **state) {
 
 static void the_names_that_jobs_use(void **state) {
     (void)state;
-    static const char *const names[] = {"pearson", "spearman", "soft_iou", "soft_iou_mean", "mask_iou", "topk_iou", "deletion", "insertion",
+    static const char *const names[] = {"pearson", "spearman", "soft_iou", "soft_iou_mean", "mask_iou", "topk_iou", "kendall_tau_b",
+                                        "cosine", "ssim", "feature_agreement", "sign_agreement", "rank_agreement",
+                                        "signed_rank_agreement", "pairwise_rank_agreement", "rbo", "emd", "within_region", "sign_flip", "deletion", "insertion",
                                         "average_drop", "increase", "sparsity", "gini", "mask_iou_area", "pointing_game"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!why_metric_find(names[i])) fail_msg("no metric '%s'", names[i]);
@@ -60,11 +62,25 @@ static void curves_say_what_they_cost(void **state) {
     why_params_destroy(&p);
 }
 
+static void pair_metrics_know_their_policies_and_grids(void **state) {
+    (void)state;
+    const why_grid pixel = {.kind = WHY_GRID_PIXEL}, cells = {.kind = WHY_GRID_CELLS, .rows = 7, .cols = 7}, segments = {.kind = WHY_GRID_SEGMENTS};
+    assert_true(why_metric_suits(why_metric_find("pearson"), WHY_SIGNED, &segments));
+    assert_true(why_metric_suits(why_metric_find("soft_iou"), WHY_POSITIVE, &cells));
+    assert_false(why_metric_suits(why_metric_find("soft_iou"), WHY_SIGNED, &cells));
+    assert_true(why_metric_suits(why_metric_find("sign_flip"), WHY_SIGNED, &segments));
+    assert_false(why_metric_suits(why_metric_find("sign_flip"), WHY_ABSOLUTE, &pixel));
+    assert_true(why_metric_suits(why_metric_find("ssim"), WHY_SIGNED, &cells));
+    assert_false(why_metric_suits(why_metric_find("ssim"), WHY_SIGNED, &segments));
+    assert_false(why_metric_suits(why_metric_find("emd"), WHY_POSITIVE, &cells));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_line_is_complete),
         cmocka_unit_test(parameters_and_fills_are_valid),
         cmocka_unit_test(the_names_that_jobs_use),
+        cmocka_unit_test(pair_metrics_know_their_policies_and_grids),
         cmocka_unit_test(curves_say_what_they_cost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
