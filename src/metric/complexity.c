@@ -58,6 +58,57 @@ static why_status gini(why_score_input *in, const why_params *p, why_value *out)
     return st;
 }
 
+/* - Sum p ln p of p = |map| / Sum |map|. */
+static why_status entropy(why_score_input *in, const why_params *p, why_value *out) {
+    (void)p;
+    const why_explanation *e = in->explanation;
+    double sum = 0, h = 0;
+    for (int i = 0; i < e->h * e->w; i++) sum += (double)fabsf(e->map[i]);
+    if (sum <= 0) return why_give_reason(out, "all-zero map");
+    for (int i = 0; i < e->h * e->w; i++) {
+        const double q = (double)fabsf(e->map[i]) / sum;
+        if (q > 0) h -= q * log(q);
+    }
+    return why_give(out, h);
+}
+
+static why_status effective_complexity(why_score_input *in, const why_params *p, why_value *out) {
+    const why_explanation *e = in->explanation;
+    const double least = why_params_real(p, "least");
+    float largest = 0;
+    int above = 0;
+    for (int i = 0; i < e->h * e->w; i++) largest = fmaxf(largest, fabsf(e->map[i]));
+    if (largest <= 0) return why_give_reason(out, "all-zero map");
+    for (int i = 0; i < e->h * e->w; i++) above += (double)fabsf(e->map[i]) > least * (double)largest;
+    return why_give(out, (double)above / ((double)e->h * e->w));
+}
+
+static const why_param effective_params[] = {
+    {"least", WHY_PARAM_REAL, "1e-05", 0, 1, NULL, "a pixel counts above this share of the largest magnitude"},
+    {0},
+};
+
+const why_metric why_metric_entropy = {
+    .name = "entropy",
+    .help = "entropy of the unit-sum |map| in nats: 0 on one pixel, ln n spread evenly",
+    .source = "Bhatt et al. 2020 (complexity)",
+    .kind = WHY_SCORE,
+    .better = WHY_BETTER_LOW,
+    .score = entropy,
+};
+
+const why_metric why_metric_effective_complexity = {
+    .name = "effective_complexity",
+    .help = "share of the pixels whose magnitude is not next to nothing",
+    .source = "Nguyen and Martinez 2020, by a threshold",
+    .kind = WHY_SCORE,
+    .better = WHY_BETTER_LOW,
+    .lo = 0,
+    .hi = 1,
+    .params = effective_params,
+    .score = effective_complexity,
+};
+
 static const why_param sparsity_params[] = {
     {"mass", WHY_PARAM_REAL, "0.9", 1e-6, 1, NULL, "share of the absolute attribution that the pixels must hold"},
     {0},

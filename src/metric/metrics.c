@@ -27,9 +27,16 @@ const why_metric *const why_metrics[] = {
     &why_metric_average_drop,
     &why_metric_increase,
     &why_metric_mask_iou_area,
+    &why_metric_mask_iou_75,
     &why_metric_pointing_game,
+    &why_metric_relevance_mass,
+    &why_metric_relevance_rank,
+    &why_metric_mass_outside,
+    &why_metric_positive_share,
     &why_metric_sparsity,
     &why_metric_gini,
+    &why_metric_entropy,
+    &why_metric_effective_complexity,
     NULL,
 };
 

@@ -18,9 +18,10 @@ extern const why_metric why_metric_feature_agreement, why_metric_sign_agreement,
 /* faithfulness.c */
 extern const why_metric why_metric_deletion, why_metric_insertion, why_metric_average_drop, why_metric_increase;
 /* complexity.c */
-extern const why_metric why_metric_sparsity, why_metric_gini;
+extern const why_metric why_metric_sparsity, why_metric_gini, why_metric_entropy, why_metric_effective_complexity;
 /* localisation.c */
-extern const why_metric why_metric_mask_iou_area, why_metric_pointing_game;
+extern const why_metric why_metric_mask_iou_area, why_metric_mask_iou_75, why_metric_pointing_game, why_metric_relevance_mass,
+    why_metric_relevance_rank, why_metric_mass_outside, why_metric_positive_share;
 
 static inline why_value why_defined(double value) { return (why_value){.value = value}; }
 static inline why_value why_undefined(const char *why) { return (why_value){.value = NAN, .why = why}; }

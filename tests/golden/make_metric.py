@@ -240,8 +240,28 @@ def pointing(m, mask, tolerance):
     return near[m == m.max()].mean()
 
 
-def area_iou(m, mask):
-    return iou(fuzzy_top(m, int(mask.sum())), mask.astype(float)) if mask.any() else None
+def share(part, whole):
+    return part.sum() / whole.sum() if whole.sum() > 0 else None
+
+
+def localisation(m, mask):
+    m, on = m.astype(np.float64), mask > 0
+    names = ["mask_iou_area", "mask_iou_75", "relevance_rank", "relevance_mass", "mass_outside", "positive_share"]
+    if not on.any():
+        return [(name, None) for name in names]
+    positive, size = np.maximum(m, 0), int(on.sum())
+    return list(zip(names, [iou(fuzzy_top(m, size), mask.astype(float)), iou(fuzzy_top(m, -(-m.size // 4)), mask.astype(float)),
+                            fuzzy_top(m, size)[on].sum() / size, share(positive[on], positive), share(np.abs(m[~on]), np.abs(m)),
+                            share(positive[on], np.abs(m[on]))]))
+
+
+def complexity(m):
+    v = np.abs(m.astype(np.float64)).ravel()
+    zero = not v.any()
+    yield "sparsity", sparsity(m)
+    yield "gini", gini(m)
+    yield "entropy", None if zero else stats.entropy(v)
+    yield "effective_complexity", None if zero else (v / v.max() > 1e-5).mean()
 
 
 def make_masks():
@@ -305,14 +325,15 @@ def main():
         out = csv.writer(f, lineterminator="\n")
         out.writerow(["map", "metric", "value"])
         for i, m in enumerate(maps.values()):
-            out.writerow([i, "sparsity", text(sparsity(m))])
-            out.writerow([i, "gini", text(gini(m))])
+            for metric, value in complexity(m):
+                out.writerow([i, metric, text(value)])
     with open(OUT / "localisation.csv", "w", newline="") as f:
         out = csv.writer(f, lineterminator="\n")
         out.writerow(["map", "mask", "metric", "tolerance", "value"])
         for i, m in enumerate(maps.values()):
             for k, mask in enumerate(masks):
-                out.writerow([i, k, "mask_iou_area", "", text(area_iou(m, mask))])
+                for metric, value in localisation(m, mask):
+                    out.writerow([i, k, metric, "", text(value)])
                 for tolerance in (0, 3, 15):
                     out.writerow([i, k, "pointing_game", tolerance, text(pointing(m, mask, tolerance))])
     linear_model(OUT / "linear.onnx")

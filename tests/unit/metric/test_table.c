@@ -44,8 +44,10 @@ static void the_names_that_jobs_use(void **state) {
     (void)state;
     static const char *const names[] = {"pearson", "spearman", "soft_iou", "soft_iou_mean", "mask_iou", "topk_iou", "kendall_tau_b",
                                         "cosine", "ssim", "feature_agreement", "sign_agreement", "rank_agreement",
-                                        "signed_rank_agreement", "pairwise_rank_agreement", "rbo", "emd", "within_region", "sign_flip", "deletion", "insertion",
-                                        "average_drop", "increase", "sparsity", "gini", "mask_iou_area", "pointing_game"};
+                                        "signed_rank_agreement", "pairwise_rank_agreement", "rbo", "emd", "within_region", "sign_flip",
+                                        "deletion", "insertion", "average_drop", "increase", "sparsity", "gini", "mask_iou_area", "mask_iou_75",
+                                        "pointing_game", "relevance_mass", "relevance_rank", "mass_outside", "positive_share", "entropy",
+                                        "effective_complexity"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!why_metric_find(names[i])) fail_msg("no metric '%s'", names[i]);
     assert_null(why_metric_find("pears"));
@@ -64,7 +66,8 @@ static void curves_say_what_they_cost(void **state) {
 
 static void pair_metrics_know_their_policies_and_grids(void **state) {
     (void)state;
-    const why_grid pixel = {.kind = WHY_GRID_PIXEL}, cells = {.kind = WHY_GRID_CELLS, .rows = 7, .cols = 7}, segments = {.kind = WHY_GRID_SEGMENTS};
+    const why_grid pixel = {.kind = WHY_GRID_PIXEL}, cells = {.kind = WHY_GRID_CELLS, .rows = 7, .cols = 7};
+    const why_grid segments = {.kind = WHY_GRID_SEGMENTS};
     assert_true(why_metric_suits(why_metric_find("pearson"), WHY_SIGNED, &segments));
     assert_true(why_metric_suits(why_metric_find("soft_iou"), WHY_POSITIVE, &cells));
     assert_false(why_metric_suits(why_metric_find("soft_iou"), WHY_SIGNED, &cells));
