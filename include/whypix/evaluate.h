@@ -104,6 +104,11 @@ why_status why_evaluator_original(why_evaluator *ev, const float **logits) WHY_M
 /* Score of a class from one row of raw logits; knows one-output models. log_odds = log p/(1-p), computed without cancellation. */
 double why_score(const float *logits, int outputs, int class_index, why_output output);
 
+/* "Why a, why not b": wherever a class index is taken, a contrast's number may stand; its score is that of a minus that of b.
+ * Numbers from `classes` on are contrasts; b is -1 for a plain class. -1: the model has too many classes to number their pairs. */
+int why_contrast(int classes, int a, int b);
+void why_contrast_parts(int classes, int class_index, int *a, int *b);
+
 /* Gradient of a class score at a layer, for n <= max_batch perturbed copies. `layer` as why_model_resolve; "input" gives
  * the gradient with respect to the normalised input. Views, n x C x H x W, valid until the next call. act may be NULL.
  * p may be NULL: the unperturbed image, n is then 1. */

@@ -23,7 +23,7 @@ why_stream why_subject_stream(const why_subject *s, const char *use);
 
 typedef struct why_request {
     why_subject *subject;
-    int class_index;
+    int class_index;   /* or a contrast's number: see why_contrast */
     why_output output;
     const why_params *params;
     why_stream stream; /* of (job seed, image, method text, repeat) */

@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,12 +199,21 @@ static void range_of(const why_explanation *x, float *lo, float *hi) {
     }
 }
 
+/* "4", or of a contrast "4-9". */
+static void class_text(const struct explain *e, int class_index, char out[32]) {
+    int a, b;
+    why_contrast_parts(e->info->classes, class_index, &a, &b);
+    if (b < 0) snprintf(out, 32, "%d", a);
+    else snprintf(out, 32, "%d-%d", a, b);
+}
+
 static why_status write_map(const struct explain *e, const why_explainer *x, const why_explanation *map, int class_index, bool several) {
     why_buf stem = {0};
     char *base = NULL;
-    char path[4096];
+    char path[4096], name[32];
+    class_text(e, class_index, name);
     why_buf_printf(&stem, "%s/%s", why_args_text(e->args, "out"), x->name);
-    if (several) why_buf_printf(&stem, "-class%d", class_index);
+    if (several) why_buf_printf(&stem, "-class%s", name);
     WHY_TRY(why_buf_take(&stem, &base));
     why_shape shape = {.rank = 2, .dim = {map->h, map->w}};
     why_image overlay = {0};
@@ -221,7 +231,7 @@ static why_status add_row(const struct explain *e, const why_explainer *x, const
     char number[7][40];
     float lo, hi;
     range_of(map, &lo, &hi);
-    snprintf(number[0], sizeof number[0], "%d", class_index);
+    class_text(e, class_index, number[0]);
     snprintf(number[1], sizeof number[1], "%.4g", why_score(e->logits, e->info->outputs, class_index, output));
     snprintf(number[2], sizeof number[2], "%lld", (long long)map->evaluations);
     snprintf(number[3], sizeof number[3], "%.4g", (double)lo);
@@ -246,6 +256,17 @@ static why_status explain_class(struct explain *e, const why_explainer *x, const
     return st;
 }
 
+/* --class as a target: "9" is class:9 and "4-9" class:4-class:9. */
+static why_status read_class(const struct explain *e, const char *text, char rule[WHY_TARGET_TEXT]) {
+    const char *dash = strchr(text, '-');
+    bool digit = isdigit((unsigned char)text[0]), second = dash && isdigit((unsigned char)dash[1]);
+    char full[2 * WHY_TARGET_TEXT];
+    if (dash) snprintf(full, sizeof full, "%s%.*s-%s%s", digit ? "class:" : "", (int)(dash - text), text, second ? "class:" : "", dash + 1);
+    else snprintf(full, sizeof full, "%s%s", digit ? "class:" : "", text);
+    WHY_TRY(why_target_check(full, e->info->classes));
+    return why_target_canonical(full, rule);
+}
+
 /* The classes that --class asks for; "top:K" means the K best, each once. */
 static why_status choose_classes(const struct explain *e, int **classes, int *n) {
     const why_args *a = e->args;
@@ -253,12 +274,10 @@ static why_status choose_classes(const struct explain *e, int **classes, int *n)
     WHY_TRY(why_alloc((size_t)(times + 1) * (size_t)e->info->classes, sizeof **classes, "classes", classes));
     *n = 0;
     for (int i = 0; i < (times ? times : 1); i++) {
-        const char *rule = times ? why_args_nth(a, "class", i) : "predicted";
-        char text[32];
+        char rule[WHY_TARGET_TEXT];
         int k = 1;
-        if (rule[0] >= '0' && rule[0] <= '9') rule = snprintf(text, sizeof text, "class:%.20s", rule) > 0 ? text : rule;
-        WHY_TRY(why_target_check(rule, e->info->classes));
-        if (strncmp(rule, "top:", 4) == 0) k = atoi(rule + 4);
+        WHY_TRY(read_class(e, times ? why_args_nth(a, "class", i) : "predicted", rule));
+        if (strncmp(rule, "top:", 4) == 0 && !strchr(rule, '-')) k = atoi(rule + 4);
         for (int j = 0; j < k; j++) {
             int c = e->order[j];
             if (k == 1) WHY_TRY(why_target_class(rule, e->order, e->info->classes, -1, &c));
@@ -326,7 +345,7 @@ static const why_option options[] = {
     {"image", "FILE", NULL, "a PNG or JPEG", false},
     {"method", "A,B", NULL, "explainers, as 'whypix list explainers' names them", false},
     {"out", "DIR", NULL, "where maps and overlays go; made when missing", false},
-    {"class", "RULE", NULL, "predicted (default), second, top:K, class:N or N; may be repeated", true},
+    {"class", "RULE", NULL, "predicted (default), second, top:K, class:N or N, or a contrast A-B of two (4-9: why 4, why not 9); may be repeated", true},
     {"preprocess", "PRESET|JOB", "torchvision", "torchvision, caffe, tf, half, none, or a job file's own", false},
     {"fit", "HOW", "resize-crop", "resize-crop, resize-crop(SHORT_SIDE,CROP,FILTER), resize or none", false},
     {"layer", "NAME", NULL, "layer for CAMs; see 'whypix model' (default: last_conv)", false},

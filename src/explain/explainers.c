@@ -57,7 +57,10 @@ void why_explanation_clear(why_explanation *e) {
 
 why_status why_request_check_class(const why_request *r) {
     const why_model_info *info = why_model_get_info(why_evaluator_model(why_subject_evaluator(r->subject)));
-    if (r->class_index >= 0 && r->class_index < info->classes) return WHY_OK;
+    int a, b;
+    why_contrast_parts(info->classes, r->class_index, &a, &b);
+    if (a >= 0 && a < info->classes && a != b) return WHY_OK;
+    if (b >= 0) return why_fail(WHY_EARG, "class: got a contrast of %d with %d, the model has classes 0 to %d, and two of them are wanted", a, b, info->classes - 1);
     return why_fail(WHY_EARG, "class: got %d, the model has classes 0 to %d", r->class_index, info->classes - 1);
 }
 

@@ -29,7 +29,19 @@ static double log_sum_exp(const float *logits, int n, int left_out) {
 
 static double sigmoid(double s) { return s >= 0 ? 1 / (1 + exp(-s)) : exp(s) / (1 + exp(s)); }
 
-double why_score(const float *logits, int outputs, int class_index, why_output output) {
+enum { MOST_CLASSES = 46339 }; /* c + c * c is below 2^31 */
+
+int why_contrast(int classes, int a, int b) { return classes <= MOST_CLASSES ? classes + a * classes + b : -1; }
+
+void why_contrast_parts(int classes, int class_index, int *a, int *b) {
+    bool pair = class_index >= classes;
+    *a = pair ? (class_index - classes) / classes : class_index;
+    *b = pair ? (class_index - classes) % classes : -1;
+}
+
+static int classes_of(int outputs) { return outputs == 1 ? 2 : outputs; }
+
+static double score_of_class(const float *logits, int outputs, int class_index, why_output output) {
     if (outputs == 1) { /* classes 0 and 1 with scores -s and +s; log odds of a sigmoid are its argument */
         double s = class_index ? logits[0] : -(double)logits[0];
         return output == WHY_PROBABILITY ? sigmoid(s) : s;
@@ -43,18 +55,52 @@ double why_score(const float *logits, int outputs, int class_index, why_output o
     return own;
 }
 
-void why_score_seed(const float *logits, int outputs, int class_index, why_output output, float *seed) {
-    double p = why_score(logits, outputs, class_index, WHY_PROBABILITY);
+double why_score(const float *logits, int outputs, int class_index, why_output output) {
+    int a, b;
+    why_contrast_parts(classes_of(outputs), class_index, &a, &b);
+    double score = score_of_class(logits, outputs, a, output);
+    return b < 0 ? score : score - score_of_class(logits, outputs, b, output);
+}
+
+/* Leaving one class out of a sum of all cancels only for a class above one half, and only one can be that: it is summed anew. */
+static double log_odds_of(const float *logits, int outputs, int c, double all) {
+    double p = exp(logits[c] - all);
+    return p > 0.5 ? score_of_class(logits, outputs, c, WHY_LOG_ODDS) : logits[c] - all - log1p(-p);
+}
+
+void why_scores(const float *logits, int outputs, why_output output, double *scores) {
+    if (outputs == 1) {
+        scores[0] = score_of_class(logits, outputs, 1, output);
+        return;
+    }
+    double all = log_sum_exp(logits, outputs, -1);
+    for (int c = 0; c < outputs; c++) {
+        if (output == WHY_LOGIT) scores[c] = logits[c];
+        else scores[c] = output == WHY_PROBABILITY ? exp(logits[c] - all) : log_odds_of(logits, outputs, c, all);
+    }
+}
+
+/* Adds `sign` times d score / d logits to `seed`. */
+static void add_seed(const float *logits, int outputs, int class_index, why_output output, float sign, float *seed) {
+    double p = score_of_class(logits, outputs, class_index, WHY_PROBABILITY);
     if (outputs == 1) {
         double slope = output == WHY_PROBABILITY ? p * (1 - p) : 1;
-        seed[0] = (float)(class_index ? slope : -slope);
+        seed[0] += sign * (float)(class_index ? slope : -slope);
         return;
     }
     double rest = log_sum_exp(logits, outputs, output == WHY_LOG_ODDS ? class_index : -1);
     for (int i = 0; i < outputs; i++) {
         bool own = i == class_index;
-        if (output == WHY_LOGIT) seed[i] = own;
-        else if (output == WHY_LOG_ODDS) seed[i] = own ? 1.0f : (float)-exp(logits[i] - rest);
-        else seed[i] = (float)(p * (own - exp(logits[i] - rest)));
+        if (output == WHY_LOGIT) seed[i] += sign * own;
+        else if (output == WHY_LOG_ODDS) seed[i] += sign * (own ? 1.0f : (float)-exp(logits[i] - rest));
+        else seed[i] += sign * (float)(p * (own - exp(logits[i] - rest)));
     }
+}
+
+void why_score_seed(const float *logits, int outputs, int class_index, why_output output, float *seed) {
+    int a, b;
+    why_contrast_parts(classes_of(outputs), class_index, &a, &b);
+    memset(seed, 0, (size_t)outputs * sizeof *seed);
+    add_seed(logits, outputs, a, output, 1, seed);
+    if (b >= 0) add_seed(logits, outputs, b, output, -1, seed);
 }

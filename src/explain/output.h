@@ -4,6 +4,9 @@
 
 #include "whypix/evaluate.h"
 
+/* The scores of all outputs at once (one output: of class 1), in linear time: why_score's, up to rounding. */
+void why_scores(const float *logits, int outputs, why_output output, double *scores);
+
 /* d why_score / d logits: `outputs` values. */
 void why_score_seed(const float *logits, int outputs, int class_index, why_output output, float *seed);
 

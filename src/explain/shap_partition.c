@@ -11,13 +11,18 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "explain/output.h"
 
 static const why_param params[] = {
     {"evaluations", WHY_PARAM_INT, "100", 2, 1000000, NULL, "budget, the empty and the full picture included"},
     {"masker", WHY_PARAM_TEXT, "blur(16,16)", 0, 0, NULL, "what hidden boxes show: blur(kx,ky), inpaint_telea, mean, colour(r,g,b), ..."},
     {"batch", WHY_PARAM_INT, "10", 2, 4096, NULL, "masks at a time; shap's default is 10, and the result depends on it"},
+    {"priority", WHY_PARAM_CHOICE, "class", 0, 0, "class|all",
+     "whose change says which box is opened next: the explained class's, or the largest of all classes, so that all targets share one "
+     "set of evaluations (shap with one output, or with many)"},
     {0},
 };
 
@@ -27,9 +32,15 @@ struct context {
     why_box box;
 };
 
+/* What an evaluation gave: the score that is explained, and its row of all classes' scores (priority: all). */
+struct worth {
+    double score;
+    int row;
+};
+
 struct node {
-    double without, with; /* scores of the context, and of the context plus the box */
-    double weight;
+    struct worth without, with; /* the context, and the context plus the box */
+    double weight, urgency;
     int context;
     why_box box;
 };
@@ -50,6 +61,10 @@ struct state {
     why_perturbation *masks;
     float *logits;
     double *phi; /* h*w */
+    bool all;    /* every class has a say in what is urgent */
+    double *rows;
+    size_t rows_capacity;
+    int n_rows, n_evaluated; /* of them in the last batch */
 };
 
 /* Halving 2^31 columns, rows and 3 channels down to one value takes 64 steps, and each adds at most one box. */
@@ -73,7 +88,7 @@ static bool split(const struct state *s, why_box b, why_box *first, why_box *sec
 /* A box's share goes to its pixels evenly, its channels summed. */
 static void credit(struct state *s, const struct node *n) {
     const why_box b = n->box;
-    double share = (n->with - n->without) * n->weight / ((double)(b.y1 - b.y0) * (b.x1 - b.x0));
+    double share = (n->with.score - n->without.score) * n->weight / ((double)(b.y1 - b.y0) * (b.x1 - b.x0));
     for (int y = b.y0; y < b.y1; y++)
         for (int x = b.x0; x < b.x1; x++) s->phi[(size_t)y * (size_t)s->w + (size_t)x] += share;
 }
@@ -84,10 +99,18 @@ static int new_context(struct state *s, int under, why_box box) {
 }
 
 /* ---------------------------------------------------------------- priority queue */
-static double urgency(const struct node *n) { return fabs(n->with - n->without) * n->weight; }
+static double urgency(const struct state *s, const struct node *n) {
+    double most = fabs(n->with.score - n->without.score);
+    if (s->all) {
+        const double *with = s->rows + (size_t)n->with.row * (size_t)s->outputs, *without = s->rows + (size_t)n->without.row * (size_t)s->outputs;
+        most = 0;
+        for (int c = 0; c < s->outputs; c++) most = fmax(most, fabs(with[c] - without[c]));
+    }
+    return most * n->weight;
+}
 
 static bool before(const struct state *s, int a, int b) {
-    double ua = urgency(&s->nodes[a]), ub = urgency(&s->nodes[b]);
+    double ua = s->nodes[a].urgency, ub = s->nodes[b].urgency;
     return ua > ub || (ua == ub && a < b);
 }
 
@@ -99,6 +122,7 @@ static void swap(int *a, int *b) {
 
 static void push(struct state *s, struct node n) {
     int i = s->n_heap++;
+    n.urgency = urgency(s, &n);
     s->nodes[s->n_nodes] = n;
     s->heap[i] = s->n_nodes++;
     for (; i > 0 && before(s, s->heap[i], s->heap[(i - 1) / 2]); i = (i - 1) / 2) swap(&s->heap[i], &s->heap[(i - 1) / 2]);
@@ -126,13 +150,27 @@ static void describe(struct state *s, int slot, int context, const why_box *box)
     s->masks[slot] = (why_perturbation){.kind = WHY_SHOW_BOXES, .fill = s->fill, .u.boxes = {.box = boxes, .n = n}};
 }
 
-static double score_of(const struct state *s, int slot) {
-    return why_score(s->logits + (size_t)slot * (size_t)s->outputs, s->outputs, s->r->class_index, s->r->output);
+static struct worth worth_of(const struct state *s, int slot) {
+    const float *logits = s->logits + (size_t)slot * (size_t)s->outputs;
+    return (struct worth){why_score(logits, s->outputs, s->r->class_index, s->r->output), s->n_rows - s->n_evaluated + slot};
+}
+
+/* The scores of all classes, one row per evaluation. */
+static why_status keep_rows(struct state *s) {
+    const size_t width = (size_t)s->outputs;
+    WHY_TRY(why_grow(&s->rows, &s->rows_capacity, (size_t)(s->n_rows + s->n_evaluated) * width, sizeof *s->rows, "scores of all classes"));
+    for (int i = 0; i < s->n_evaluated; i++)
+        why_scores(s->logits + (size_t)i * width, s->outputs, s->r->output, s->rows + (size_t)(s->n_rows + i) * width);
+    return WHY_OK;
 }
 
 static why_status evaluate(struct state *s, int n) {
     s->spent += n;
-    return why_evaluator_run(s->ev, s->masks, n, s->logits);
+    s->n_evaluated = n;
+    WHY_TRY(why_evaluator_run(s->ev, s->masks, n, s->logits));
+    if (s->all) WHY_TRY(keep_rows(s));
+    s->n_rows += n;
+    return WHY_OK;
 }
 
 /* Take the most urgent nodes, as many as fit into the batch and the budget. Single values end here. */
@@ -155,25 +193,26 @@ static void choose(struct state *s) {
 static void add_halves(struct state *s, int i) {
     const struct node n = s->nodes[s->opened[i]];
     why_box first, second;
-    double with_first = score_of(s, 2 * i), with_second = score_of(s, 2 * i + 1), weight = n.weight / 2;
+    const struct worth with_first = worth_of(s, 2 * i), with_second = worth_of(s, 2 * i + 1);
+    const double weight = n.weight / 2;
     (void)split(s, n.box, &first, &second);
     int shown_first = new_context(s, n.context, first), shown_second = new_context(s, n.context, second);
-    push(s, (struct node){n.without, with_first, weight, n.context, first});
-    push(s, (struct node){n.without, with_second, weight, n.context, second});
-    push(s, (struct node){with_second, n.with, weight, shown_second, first});
-    push(s, (struct node){with_first, n.with, weight, shown_first, second});
+    push(s, (struct node){n.without, with_first, weight, 0, n.context, first});
+    push(s, (struct node){n.without, with_second, weight, 0, n.context, second});
+    push(s, (struct node){with_second, n.with, weight, 0, shown_second, first});
+    push(s, (struct node){with_first, n.with, weight, 0, shown_first, second});
 }
 
 /* The empty and the full picture, one by one as the peer has it; then batches until the budget is spent. */
-static why_status run(struct state *s, double *empty, double *full) {
+static why_status run(struct state *s, struct worth *empty, struct worth *full) {
     const why_box all = whole(s);
     describe(s, 0, 0, NULL);
     WHY_TRY(evaluate(s, 1));
-    *empty = score_of(s, 0);
+    *empty = worth_of(s, 0);
     describe(s, 0, 0, &all);
     WHY_TRY(evaluate(s, 1));
-    *full = score_of(s, 0);
-    push(s, (struct node){*empty, *full, 1, 0, all});
+    *full = worth_of(s, 0);
+    push(s, (struct node){*empty, *full, 1, 0, 0, all});
     while (s->n_heap > 0 && s->spent < s->budget) {
         choose(s);
         if (s->n_opened > 0) WHY_TRY(evaluate(s, 2 * s->n_opened));
@@ -193,6 +232,7 @@ static void state_clear(struct state *s) {
     free(s->masks);
     free(s->logits);
     free(s->phi);
+    free(s->rows);
 }
 
 /* Opening a node takes 2 evaluations and makes 4 nodes and 2 contexts; an odd budget is overdrawn by one. */
@@ -227,11 +267,12 @@ static why_status explain(const why_request *r, why_explanation *out) {
     struct state s = {.r = r, .ev = ev, .outputs = info->outputs, .channels = info->channels, .h = out->h, .w = out->w};
     s.budget = (int)why_params_int(r->params, "evaluations");
     s.batch = (int)why_params_int(r->params, "batch");
+    s.all = strcmp(why_params_text(r->params, "priority"), "all") == 0;
     WHY_TRY(why_evaluator_fill(ev, why_params_text(r->params, "masker"), NULL, &s.fill));
-    double empty, full;
+    struct worth empty, full;
     why_status st = state_create(&s);
     if (!st) st = run(&s, &empty, &full);
-    if (!st) finish(&s, empty, full, out);
+    if (!st) finish(&s, empty.score, full.score, out);
     state_clear(&s);
     return st;
 }

@@ -236,16 +236,11 @@ static why_status add_target(why_job *job, const why_node *at, const char *text)
 enum { MAX_TOP = 100 };
 
 static why_status read_target(why_job *job, const why_node *v) {
-    char text[32];
+    char text[WHY_TARGET_TEXT];
     WHY_TRY(why_want_kind(v, WHY_NODE_SCALAR, "targets"));
-    WHY_TRY(why_wrap_at(why_target_check(v->text, 0), v));
-    const char *colon = strchr(v->text, ':');
-    if (!colon) return add_target(job, v, v->text);
-    long number = strtol(colon + 1, NULL, 10);
-    if (*v->text == 'c') { /* class:007 is class:7 */
-        snprintf(text, sizeof text, "class:%ld", number);
-        return add_target(job, v, text);
-    }
+    WHY_TRY(why_wrap_at(why_target_canonical(v->text, text), v));
+    if (strncmp(text, "top:", 4) != 0 || strchr(text, '-')) return add_target(job, v, text);
+    long number = strtol(text + 4, NULL, 10); /* the K best classes, each for itself */
     if (number > MAX_TOP) return why_at(v, "targets: '%s': at most the best %d classes are explained", v->text, MAX_TOP);
     for (long k = 1; k <= number; k++) {
         snprintf(text, sizeof text, "top:%ld", k);

@@ -102,7 +102,7 @@ typedef struct why_job_method {
 
 typedef struct why_job_target {
     const why_node *at;
-    const char *text; /* label, predicted, second, top:K, class:N */
+    const char *text; /* label, predicted, second, top:K, class:N, or a contrast A-B of two */
 } why_job_target;
 
 typedef struct why_job_metric {

@@ -24,14 +24,15 @@ static void put_prediction(const why_pipeline *p, const why_picture *picture, in
     why_record_put(out, &row);
 }
 
-/* A target that this image does not have leaves -1: the cell fails with a reason, the image does not. */
-static why_status choose_classes(why_pipeline *p, const why_picture *picture, int model, const int *order, int classes) {
+/* A target that this image does not have leaves -1 and the reason: the cell fails, the image does not. */
+static void choose_classes(why_pipeline *p, const why_picture *picture, int model, const int *order, int classes) {
     for (int c = p->first[model]; c < p->first[model + 1]; c++) {
-        const char *rule = p->plan->cells[c].target;
-        if (strcmp(rule, "label") == 0 && picture->listed->label < 0) continue;
-        WHY_TRY(why_target_class(rule, order, classes, picture->listed->label, &p->cell[c].class_index));
+        why_cell_state *s = &p->cell[c];
+        if (why_target_class(p->plan->cells[c].target, order, classes, picture->listed->label, &s->class_index)) {
+            s->class_index = -1;
+            snprintf(s->no_class, sizeof s->no_class, "%s", why_error_text());
+        }
     }
-    return WHY_OK;
 }
 
 static why_status predict(why_pipeline *p, const why_picture *picture, int model, const float *logits, int *order, why_buf *out) {
@@ -41,7 +42,8 @@ static why_status predict(why_pipeline *p, const why_picture *picture, int model
     why_class_order(logits, info->outputs, info->classes, order);
     if (picture->listed->label >= 0) put_prediction(p, picture, model, logits, -1, (int)picture->listed->label, out);
     for (int r = 0; r < TOP && r < info->classes; r++) put_prediction(p, picture, model, logits, r, order[r], out);
-    return choose_classes(p, picture, model, order, info->classes);
+    choose_classes(p, picture, model, order, info->classes);
+    return WHY_OK;
 }
 
 why_status why_frame_predict(why_pipeline *p, const why_picture *picture, const why_frame *f, why_buf *out) {
@@ -96,17 +98,25 @@ static why_status explain(why_pipeline *p, const why_frame *f, int cell) {
 /* Why this cell cannot have a map for this image, which is nobody's fault; or NULL. */
 static const char *excuse(const why_pipeline *p, const why_frame *f, int cell) {
     const why_explainer *e = p->plan->methods[p->plan->cells[cell].method].explainer;
-    if (p->cell[cell].class_index < 0) return "target 'label': the image list gives no label for this image";
+    if (p->cell[cell].class_index < 0) return p->cell[cell].no_class;
     if ((e->flags & WHY_USES_MASK) && !f->mask) return "the image list gives no mask for this image";
     return NULL;
 }
 
 /* ---------------------------------------------------------------- rows */
+/* Of a contrast, the class that is explained; what it is set against is in the cell's target. */
+static int explained_class(const why_pipeline *p, int cell) {
+    const why_plan_model *m = &p->plan->models[p->plan->cells[cell].model];
+    int a, b;
+    why_contrast_parts(why_model_get_info(m->model)->classes, p->cell[cell].class_index, &a, &b);
+    return a;
+}
+
 void why_put_failed(const why_pipeline *p, const why_picture *picture, int cell, const char *error, why_buf *out) {
     const why_row row = {.type = WHY_ROW_EXPLANATION,
                          .u.explanation = {.image_id = picture->listed->id,
                                            .cell_id = p->plan->cells[cell].id,
-                                           .class_index = p->cell[cell].class_index,
+                                           .class_index = explained_class(p, cell),
                                            .status = "failed",
                                            .fit = NAN,
                                            .residual = NAN,
@@ -192,7 +202,7 @@ static why_status put_done(why_pipeline *p, const why_picture *picture, int cell
     const why_row row = {.type = WHY_ROW_EXPLANATION,
                          .u.explanation = {.image_id = image_id,
                                            .cell_id = cell_id,
-                                           .class_index = s->class_index,
+                                           .class_index = explained_class(p, cell),
                                            .status = "done",
                                            .evaluations = e->evaluations,
                                            .fit = e->fit,

@@ -22,7 +22,8 @@ typedef struct why_cell_state {
     bool needed; /* its map is computed: wanted, or partner of a wanted one */
     bool done;   /* there is a map */
     bool scored;
-    int class_index;   /* -1: none */
+    int class_index;   /* or a contrast's number; -1: none */
+    char no_class[128]; /* why there is none */
     int twin;          /* the earlier cell that has the very same map (equal method, draws and class), or the cell itself */
     why_explanation e; /* owned when twin is the cell itself */
     double wall, cpu;

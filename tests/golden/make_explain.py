@@ -237,7 +237,16 @@ def partition_case(tag, fill, evaluations, batch=10):
     print(tag, "evaluations", a[1], "largest spread over channels", a[2])
 
 
-def partition_run(fill, evaluations, batch, seed):
+def partition_all_case(tag, fill, evaluations, classes):
+    """All outputs at once: the largest change over classes is opened next; a map per class."""
+    a, b = (partition_run(fill, evaluations, 10, seed, np.arange(classes)) for seed in (0, 1))
+    for k in range(2):
+        assert np.abs(a[0][..., top[k]] - b[0][..., top[k]]).max() <= 1e-6 * np.ptp(a[0][..., top[k]]), tag
+        save(f"shap_part_{tag}_class{top[k]}_values", a[0][..., top[k]])
+
+
+def partition_run(fill, evaluations, batch, seed, outputs=None):
+    outputs = np.array([target]) if outputs is None else outputs
     H, W, C = img.shape
     n = H * W * C
     clustering = np.zeros((n - 1, 4))
@@ -252,14 +261,15 @@ def partition_run(fill, evaluations, batch, seed):
         spent[0] += len(masks)
         return predict(out.reshape(-1, H, W, C))
     model = type("Model", (), {"__len__": lambda s: n, "__call__": lambda s, *a, **k: fm(*a, **k)})()
-    me = types.SimpleNamespace(_clustering=clustering, dvalues=np.zeros((2 * n - 1, 1)), _mask_matrix=Masks(clustering, n))
+    me = types.SimpleNamespace(_clustering=clustering, dvalues=np.zeros((2 * n - 1, len(outputs))), _mask_matrix=Masks(clustering, n))
     np.random.seed(seed)
     f00, f11 = fm(np.zeros((1, n), bool))[0], fm(np.ones((1, n), bool))[0]
-    partition.PartitionExplainer.owen(me, model, f00, f11, evaluations - 2, np.array([target]), None, batch, True)
+    partition.PartitionExplainer.owen(me, model, f00, f11, evaluations - 2, outputs, None, batch, True)
     values = me.dvalues.copy()
     partition.lower_credit(len(values) - 1, 0, n, values, clustering)
-    values = values[:n].reshape(H, W, C)
-    return values.sum(-1).astype(np.float32), spent[0], np.ptp(values, -1).max()
+    values = values[:n].reshape(H, W, C, len(outputs))
+    sums = values.sum(2).astype(np.float32)
+    return sums[..., 0] if len(outputs) == 1 else sums, spent[0], np.ptp(values, 2).max()
 
 
 class Masks:
@@ -279,6 +289,7 @@ class Masks:
 partition_case("blur8_100", cv2.blur(img, (8, 8)), 100)
 partition_case("blur8_100_batch4", cv2.blur(img, (8, 8)), 100, 4)
 partition_case("gray_300", np.full_like(img, 127), 300)
+partition_all_case("blur8_100_all", cv2.blur(img, (8, 8)), 100, len(predict(img[None])[0]))
 
 for k, c in enumerate(top):
     cam = GradCAM(net, [net.watched])

@@ -71,6 +71,43 @@ static void derivatives(void **state) {
     for (int output = WHY_PROBABILITY; output <= WHY_LOG_ODDS; output++) {
         for (int c = 0; c < 4; c++) derivatives_of(many, 4, c, (why_output)output);
         for (int c = 0; c < 2; c++) derivatives_of(&one, 1, c, (why_output)output);
+        for (int c = 0; c < 12; c++)
+            if (c / 4 != c % 4) derivatives_of(many, 4, why_contrast(4, c / 4, c % 4), (why_output)output);
+        derivatives_of(&one, 1, why_contrast(2, 1, 0), (why_output)output);
+    }
+}
+
+static void contrasts(void **state) {
+    (void)state;
+    const float many[] = {.5f, 2, -1, .25f}, one = .75f;
+    int a, b;
+    for (int i = 0; i < 16; i++) {
+        int pair = why_contrast(4, i / 4, i % 4);
+        why_contrast_parts(4, pair, &a, &b);
+        assert_int_equal(a, i / 4);
+        assert_int_equal(b, i % 4);
+        for (int o = WHY_PROBABILITY; o <= WHY_LOG_ODDS; o++)
+            near(why_score(many, 4, pair, (why_output)o), why_score(many, 4, a, (why_output)o) - why_score(many, 4, b, (why_output)o), 0);
+    }
+    near(why_score(&one, 1, why_contrast(2, 1, 0), WHY_LOGIT), 1.5, 0);
+    why_contrast_parts(4, 3, &a, &b);
+    assert_int_equal(a, 3);
+    assert_int_equal(b, -1);
+    assert_true(why_contrast(21841, 21840, 21839) > 0); /* ImageNet-21k */
+    assert_int_equal(why_contrast(50000, 0, 1), -1);
+}
+
+static void all_at_once(void **state) {
+    (void)state;
+    const float sets[][4] = {{.5f, 2, -1, .25f}, {70, 0, -20, 1}, {-70, -70, -70, -70}}, one = .75f;
+    double got[4];
+    for (int o = WHY_PROBABILITY; o <= WHY_LOG_ODDS; o++) {
+        for (int i = 0; i < 3; i++) {
+            why_scores(sets[i], 4, (why_output)o, got);
+            for (int c = 0; c < 4; c++) near(got[c], why_score(sets[i], 4, c, (why_output)o), 1e-13 * fmax(1, fabs(got[c])));
+        }
+        why_scores(&one, 1, (why_output)o, got);
+        near(got[0], why_score(&one, 1, 1, (why_output)o), 0);
     }
 }
 
@@ -88,7 +125,8 @@ static void names(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_classes), cmocka_unit_test(no_cancellation), cmocka_unit_test(one_output),
-        cmocka_unit_test(derivatives),  cmocka_unit_test(names),
+        cmocka_unit_test(derivatives),  cmocka_unit_test(contrasts),       cmocka_unit_test(all_at_once),
+        cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,6 +196,24 @@ static void check_partition(const reference *r, const scene *s, const partition_
     free(want);
 }
 
+/* Many outputs at once: the largest change of any class is opened next. */
+static void all_classes(void **state) {
+    (void)state;
+    scene s;
+    open_reference(&golden, &s);
+    for (int k = 0; k < 2; k++) {
+        char name[64];
+        why_shape shape;
+        snprintf(name, sizeof name, "shap_part_blur8_100_all_class%d_values", golden.top[k]);
+        float *want = load(&golden, name, &shape);
+        why_explanation e = scene_explain(&s, "shap_partition", golden.top[k], SETTINGS("masker", "blur(8,8)", "priority", "all"));
+        assert_close(name, compare(e.map, want, (size_t)e.h * (size_t)e.w));
+        why_explanation_clear(&e);
+        free(want);
+    }
+    scene_close(&s);
+}
+
 static void partition(const reference *r) {
     scene s;
     if (!present(r)) skip();
@@ -357,7 +375,7 @@ int main(void) {
         cmocka_unit_test(tinyresnet_partition), cmocka_unit_test(tinyresnet_cam),       cmocka_unit_test(tinyresnet_stages),
         cmocka_unit_test(tinydense_lime),       cmocka_unit_test(tinydense_partition),  cmocka_unit_test(tinydense_stages),
         cmocka_unit_test(squeezenet_lime),      cmocka_unit_test(squeezenet_partition), cmocka_unit_test(squeezenet_cam),
-        cmocka_unit_test(squeezenet_stages),
+        cmocka_unit_test(squeezenet_stages),    cmocka_unit_test(all_classes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

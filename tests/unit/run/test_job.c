@@ -64,6 +64,11 @@ static const struct {
     {"targets: [labels]", "job.yaml:2:11: target 'labels': want label, predicted, second, top:K or class:N"},
     {"targets: [\"top:0\"]", "target 'top:0'"},
     {"targets: [\"top:1000\"]", "at most the best 100 classes"},
+    {"targets: [\"label-label\"]", "target 'label-label': a contrast wants two different classes"},
+    {"targets: [\"second-top:2\"]", "a contrast wants two different classes"},
+    {"targets: [\"class:3-class:003\"]", "a contrast wants two different classes"},
+    {"targets: [\"predicted-\"]", "target 'predicted-': want label, predicted, second, top:K or class:N, or a contrast of two, A-B"},
+    {"targets: [\"class:1-class:2-class:3\"]", "or a contrast of two, A-B"},
     {"methods: {x: {explainer: limme}}", "job.yaml:2:26: explainer 'limme' is unknown or not built yet; did you mean 'lime'?"},
     {"methods: {x: {}}", "explainer 'x' is unknown"},
     {"methods: {x: 3}", "a method: got a single value, want a mapping"},
@@ -230,7 +235,7 @@ static void test_values(void **state) {
         &arena,
         extend_base("images: {order: shuffled, label_offset: 1, fit: {resize: [10, 20], how: bicubic}}\n"
                     "models: [{name: n, file: net.onnx, preprocess: {scale: 0.5, mean: 3, std: [1, 2, 4], channels: bgr}, fit: none}]\n"
-                    "targets: [label, \"top:2\", \"top:3\", \"class:007\"]\nfills: [blur, mean]\n"
+                    "targets: [label, \"top:2\", \"top:3\", \"class:007\", predicted-second, \"class:04-top:03\", \"class:4-top:3\"]\nfills: [blur, mean]\n"
                     "scores: [{pointing_game: {tolerance: 3}}, {pointing_game: {tolerance: 0}}]\n"
                     "run: {threads: 3, shard: 5, batch: 16, on_bad_image: stop}\n"));
     assert_true(job.shuffled);
@@ -242,8 +247,10 @@ static void test_values(void **state) {
     assert_float_equal(job.models[0].preprocess.divisor, 2, 0);
     assert_float_equal(job.models[0].preprocess.mean[2], 3, 0);
     assert_float_equal(job.models[0].preprocess.std[2], 4, 0);
-    assert_int_equal(job.n_targets, 5); /* label, top:1..3, class:7 */
+    assert_int_equal(job.n_targets, 7); /* label, top:1..3, class:7, and the contrasts */
     assert_string_equal(job.targets[4].text, "class:7");
+    assert_string_equal(job.targets[5].text, "predicted-second");
+    assert_string_equal(job.targets[6].text, "class:4-top:3");
     assert_string_equal(job.fills[0], "blur(kx=16,ky=16)");
     assert_int_equal(job.n_scores, 2);
     assert_int_equal(job.threads, 3);

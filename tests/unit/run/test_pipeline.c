@@ -210,6 +210,25 @@ static void test_equal_targets(void **state) {
     why_plan_destroy(&plan);
 }
 
+/* Why the first, why not the second: maps of their own, stored under the first one's class. */
+static void test_contrast(void **state) {
+    (void)state;
+    why_plan *plan = plan_of("targets: [predicted, second, predicted-second, second-predicted]\n");
+    why_buf record = image_record(plan, 1, 0, all_cells, 4);
+    struct maps m = {.n = 0};
+    each_row(&record, take_map, &m);
+    assert_int_equal(m.n, 20);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(m.class_index[i + 10], m.class_index[i]);
+        assert_int_equal(m.class_index[i + 15], m.class_index[i + 5]);
+    }
+    for (int i = 0; i < 3; i++)
+        for (int a = i; a < 20; a += 5)
+            for (int b = a + 5; b < 20; b += 5) assert_string_not_equal(m.hash[a], m.hash[b]);
+    why_buf_clear(&record);
+    why_plan_destroy(&plan);
+}
+
 /* ---------------------------------------------------------------- bad pictures */
 struct texts {
     char failure[512], error[512];
@@ -253,6 +272,31 @@ static void test_bad_pictures(void **state) {
     is_bad("image,label,mask\n0.png,1,small.png\n", 10, 1, "mask small.png: is 40 x 48, the picture is 72 x 96");
     is_bad("image,label,mask\n0.png,1,none.png\n", 10, 1, "none.png");
     is_bad("image\n0.png\n", 5, 0, "the image list gives no label"); /* predicted still works, and it is nobody's failure */
+}
+
+/* An image whose label is the prediction has no contrast of the two. */
+static void test_contrast_of_a_class_with_itself(void **state) {
+    (void)state;
+    char list[64];
+    why_plan *plan = plan_of("targets: [predicted]\n");
+    why_buf record = image_record(plan, 1, 0, all_cells, 4);
+    struct maps m = {.n = 0};
+    each_row(&record, take_map, &m);
+    why_buf_clear(&record);
+    why_plan_destroy(&plan);
+    snprintf(list, sizeof list, "image,label\n0.png,%d\n", m.class_index[0]);
+    write_text("right.csv", list);
+    plan = plan_of("images: {list: right.csv}\ntargets: [label-predicted]\n");
+    record = image_record(plan, 1, 0, all_cells, 4);
+    struct counts c = count(&record);
+    struct texts t = {"", ""};
+    each_row(&record, take_texts, &t);
+    assert_int_equal(c.failed, 5);
+    assert_int_equal(c.of[WHY_ROW_FAILURE], 0);
+    snprintf(list, sizeof list, "target 'label-predicted': both are class %d for this image", m.class_index[0]);
+    assert_string_equal(t.error, list);
+    why_buf_clear(&record);
+    why_plan_destroy(&plan);
 }
 
 static void test_mask_control_without_mask(void **state) {
@@ -391,7 +435,7 @@ int main(void) {
         cmocka_unit_test(test_repeatable),
         cmocka_unit_test(test_no_memory_of_others),
         cmocka_unit_test(test_partial),
-        cmocka_unit_test(test_equal_targets),
+        cmocka_unit_test(test_equal_targets), cmocka_unit_test(test_contrast), cmocka_unit_test(test_contrast_of_a_class_with_itself),
         cmocka_unit_test(test_bad_pictures),
         cmocka_unit_test(test_mask_control_without_mask),
         cmocka_unit_test(test_one_model_fails),

@@ -97,6 +97,7 @@ static void test_exclude(void **state) {
 static void test_refused(void **state) {
     (void)state;
     refused("targets: [\"class:5\"]", "job.yaml:2:11: model 'net': target 'class:5'");
+    refused("targets: [\"class:1-class:5\"]", "job.yaml:2:11: model 'net': target 'class:1-class:5'");
     refused("methods: {gradcam: {layer: nowhere}}", "method 'gradcam', model 'net'");
     refused("images: {fit: {resize: 40}}", "fit gives pictures of varying size");
     refused("images: {fit: {resize: 40, crop: 40}}", "fit gives 40 x 40 pictures, the model wants 48 x 48");
