@@ -75,11 +75,19 @@ typedef enum why_output { WHY_PROBABILITY, WHY_LOGIT, WHY_LOG_ODDS } why_output;
 why_status why_output_parse(const char *text, why_output *out) WHY_MUST_USE;
 const char *why_output_name(why_output o);
 
+/* Pictures beside the one that is perturbed, in the model's frame: a job's list, for background sets. */
+typedef struct why_gallery {
+    int n;
+    why_status (*load)(void *ctx, int index, why_image *out); /* `out` owned by the caller */
+    void *ctx;                                                /* borrowed, as all of it */
+} why_gallery;
+
 typedef struct why_evaluator_options {
     const why_model *model;           /* borrowed */
     const why_preprocess *preprocess; /* borrowed */
     why_pool *pool;                   /* borrowed, may be NULL */
     int max_batch;                    /* forwards per call of the engine; results do not depend on it */
+    why_gallery gallery;              /* may be empty */
 } why_evaluator_options;
 
 why_status why_evaluator_create(const why_evaluator_options *o, why_evaluator **out) WHY_MUST_USE;
@@ -114,6 +122,19 @@ void why_contrast_parts(int classes, int class_index, int *a, int *b);
  * p may be NULL: the unperturbed image, n is then 1. */
 why_status why_evaluator_gradient(why_evaluator *ev, const char *layer, const why_perturbation *p, int n, int class_index,
                                   why_output output, why_rule rule, why_tensor_view *act, why_tensor_view *grad) WHY_MUST_USE;
+
+/* DeepLIFT's multipliers (WHY_RULE_RESCALE) between the image and n references, which are perturbations, for a class score:
+ * sum of mult_i * (act_0 - act_i) = score_0 - score_i. act and mult: (n + 1) x C x H x W, the image at place 0 (where mult is
+ * the derivative), reference i at place i = 1..n; scores: n + 1 numbers, or NULL. Views, valid until the next call.
+ * Counted as n perturbations. */
+why_status why_evaluator_multipliers(why_evaluator *ev, const char *layer, const why_perturbation *references, int n, int class_index,
+                                     why_output output, why_tensor_view *act, why_tensor_view *mult, double *scores) WHY_MUST_USE;
+/* References that one call takes: at least 1. */
+int why_evaluator_max_references(const why_evaluator *ev);
+
+/* The gallery's pictures, loaded on first use and kept as long as the evaluator. */
+int why_evaluator_gallery_size(const why_evaluator *ev);
+why_status why_evaluator_gallery(why_evaluator *ev, int index, const why_image **out) WHY_MUST_USE;
 
 /* Logits with each channel of a layer's feature map set to zero in turn: C x outputs. p (WHY_WHOLE_IMAGE, or NULL: the image)
  * is what the network sees. Costs the layers behind `layer` once per channel; remembered like why_evaluator_run's. */

@@ -22,6 +22,7 @@ enum { GRADIENT_SESSIONS = 4 };
 struct gradient_session {
     const char *tensor; /* canonical name, a view into the model; NULL: unused */
     why_session *session;
+    bool pairs;         /* for WHY_RULE_RESCALE */
     int max_batch;
     uint64_t used; /* clock of the last use */
 };
@@ -38,18 +39,21 @@ struct why_evaluator {
     const why_preprocess *pre;
     why_pool *pool;
     int max_batch, outputs;
+    int places;     /* of x: max_batch, and at least the two of a pair */
+    why_gallery gallery;
+    why_image *pictures; /* of the gallery; rgb NULL: not loaded yet */
     why_session *forward;
     struct gradient_session ablation; /* of the layer asked for last */
     struct gradient_session gradients[GRADIENT_SESSIONS];
     uint64_t clock;
 
     why_frame frame;
-    float *x;       /* max_batch*channels*h*w: the batch in which perturbed copies are made */
+    float *x;       /* places*channels*h*w: the batch in which perturbed copies are made */
     float *colours; /* threads*h*w*3 */
     uint8_t *shown; /* threads*h*w */
     uint8_t *remake; /* threads*remake_size bytes, for fills that are painted from the shown pixels */
     size_t remake_size;
-    float *seeds;   /* max_batch*outputs */
+    float *seeds;   /* places*outputs */
 
     why_cache *cache;
     why_buf key;
@@ -74,11 +78,12 @@ static size_t input_size(const why_evaluator *ev) { return (size_t)ev->frame.cha
 
 /* ---------------------------------------------------------------- life */
 static why_status allocate(why_evaluator *ev) {
-    size_t threads = (size_t)why_pool_threads(ev->pool), batch = (size_t)ev->max_batch, outputs = (size_t)ev->outputs;
-    WHY_TRY(why_alloc(batch * input_size(ev), sizeof *ev->x, "evaluator batch", &ev->x));
+    size_t threads = (size_t)why_pool_threads(ev->pool), places = (size_t)ev->places, outputs = (size_t)ev->outputs;
+    WHY_TRY(why_alloc(places * input_size(ev), sizeof *ev->x, "evaluator batch", &ev->x));
     WHY_TRY(why_alloc(threads * 3 * pixels_of(ev), sizeof *ev->colours, "evaluator scratch", &ev->colours));
     WHY_TRY(why_alloc(threads * pixels_of(ev), sizeof *ev->shown, "evaluator scratch", &ev->shown));
-    WHY_TRY(why_alloc(batch * outputs, sizeof *ev->seeds, "gradient seeds", &ev->seeds));
+    WHY_TRY(why_alloc(places * outputs, sizeof *ev->seeds, "gradient seeds", &ev->seeds));
+    WHY_TRY(why_alloc((size_t)ev->gallery.n, sizeof *ev->pictures, "gallery", &ev->pictures));
     WHY_TRY(why_alloc(outputs, sizeof *ev->original, "scores of the image", &ev->original));
     WHY_TRY(why_alloc(input_size(ev), sizeof *ev->frame.planes, "normalised image", &ev->frame.planes));
     WHY_TRY(why_cache_create(ev->outputs, &ev->cache));
@@ -97,6 +102,8 @@ why_status why_evaluator_create(const why_evaluator_options *o, why_evaluator **
     ev->pre = o->preprocess;
     ev->pool = o->pool;
     ev->max_batch = o->max_batch;
+    ev->places = o->max_batch < 2 ? 2 : o->max_batch;
+    ev->gallery = o->gallery;
     ev->outputs = info->outputs;
     ev->frame = (why_frame){.h = info->height, .w = info->width, .channels = info->channels, .pre = o->preprocess};
     why_status st = allocate(ev);
@@ -127,6 +134,8 @@ void why_evaluator_destroy(why_evaluator **out) {
     free(ev->segmentations);
     why_cache_destroy(&ev->cache);
     why_buf_clear(&ev->key);
+    for (int i = 0; ev->pictures && i < ev->gallery.n; i++) why_image_clear(&ev->pictures[i]);
+    free(ev->pictures);
     free(ev->frame.planes);
     free(ev->x);
     free(ev->colours);
@@ -355,30 +364,35 @@ static bool is_input(const why_evaluator *ev, const char *tensor) {
     return why_model_resolve(ev->model, "input", &input) == WHY_OK && strcmp(input, tensor) == 0;
 }
 
-static why_status open_gradient(why_evaluator *ev, struct gradient_session *g, const char *tensor, int n) {
+static why_status open_gradient(why_evaluator *ev, struct gradient_session *g, const char *tensor, bool pairs, int n) {
     why_session_destroy(&g->session);
     g->tensor = NULL;
     int n_keep = is_input(ev, tensor) ? 0 : 1; /* the input is our own batch */
-    const why_session_options o = {.max_batch = n, .pool = ev->pool, .keep = &tensor, .n_keep = n_keep, .grad_to = &tensor, .n_grad_to = 1};
+    const why_session_options o = {.max_batch = n, .pool = ev->pool, .keep = &tensor, .n_keep = n_keep, .grad_to = &tensor, .n_grad_to = 1,
+                                   .rule = pairs ? WHY_RULE_RESCALE : WHY_RULE_PLAIN};
     WHY_TRY(why_session_create(ev->model, &o, &g->session));
     g->tensor = tensor;
+    g->pairs = pairs;
     g->max_batch = n;
     return WHY_OK;
 }
 
+static bool is_session_of(const struct gradient_session *g, const char *tensor, bool pairs) {
+    return g->tensor && g->pairs == pairs && strcmp(g->tensor, tensor) == 0;
+}
+
 /* The session of a layer, made on first use in the place that was idle longest. */
-static why_status gradient_session(why_evaluator *ev, const char *tensor, int n, why_session **out) {
+static why_status gradient_session(why_evaluator *ev, const char *tensor, bool pairs, int n, why_session **out) {
     struct gradient_session *g = &ev->gradients[0];
     for (int i = 0; i < GRADIENT_SESSIONS; i++) {
         struct gradient_session *other = &ev->gradients[i];
-        if (other->tensor && strcmp(other->tensor, tensor) == 0) {
+        if (is_session_of(other, tensor, pairs)) {
             g = other;
             break;
         }
         if (other->used < g->used) g = other;
     }
-    bool fits = g->tensor && strcmp(g->tensor, tensor) == 0 && g->max_batch >= n;
-    if (!fits) WHY_TRY(open_gradient(ev, g, tensor, n));
+    if (!is_session_of(g, tensor, pairs) || g->max_batch < n) WHY_TRY(open_gradient(ev, g, tensor, pairs, n));
     g->used = ++ev->clock;
     *out = g->session;
     return WHY_OK;
@@ -407,7 +421,7 @@ why_status why_evaluator_gradient(why_evaluator *ev, const char *layer, const wh
     if (!p) n = 1;
     if (n < 1 || n > ev->max_batch) return why_fail(WHY_EARG, "gradient: %d images at once, want 1 to %d", n, ev->max_batch);
     WHY_TRY(why_model_resolve(ev->model, layer, &tensor));
-    WHY_TRY(gradient_session(ev, tensor, n, &s));
+    WHY_TRY(gradient_session(ev, tensor, false, n, &s));
     WHY_TRY(compose_batch(ev, p, n));
     WHY_TRY(why_session_forward(s, ev->x, n));
     for (int i = 0; i < n; i++) {
@@ -418,6 +432,53 @@ why_status why_evaluator_gradient(why_evaluator *ev, const char *layer, const wh
     if (act) *act = is_input(ev, tensor) ? input_view(ev, n) : why_session_kept(s, 0);
     *grad = why_session_gradient(s, 0);
     ev->asked += n;
+    return WHY_OK;
+}
+
+/* ---------------------------------------------------------------- pairs with references */
+int why_evaluator_max_references(const why_evaluator *ev) { return ev->places - 1; }
+
+/* The image, then the references. */
+static why_status compose_pairs(why_evaluator *ev, const why_perturbation *references, int n) {
+    WHY_TRY(compose_batch(ev, references, n));
+    memmove(ev->x + input_size(ev), ev->x, (size_t)n * input_size(ev) * sizeof *ev->x);
+    memcpy(ev->x, ev->frame.planes, input_size(ev) * sizeof *ev->x);
+    return WHY_OK;
+}
+
+why_status why_evaluator_multipliers(why_evaluator *ev, const char *layer, const why_perturbation *references, int n, int class_index,
+                                     why_output output, why_tensor_view *act, why_tensor_view *mult, double *scores) {
+    const char *tensor;
+    why_session *s;
+    if (!ev->frame.image) return why_fail(WHY_EBUG, "evaluator: multipliers before begin");
+    if (n < 1 || n >= ev->places) return why_fail(WHY_EARG, "multipliers: %d references at once, want 1 to %d", n, ev->places - 1);
+    WHY_TRY(why_model_resolve(ev->model, layer, &tensor));
+    WHY_TRY(gradient_session(ev, tensor, true, n + 1, &s));
+    WHY_TRY(compose_pairs(ev, references, n));
+    WHY_TRY(why_session_forward(s, ev->x, n + 1));
+    const float *logits = why_session_logits(s);
+    for (int i = 0; i <= n; i++) {
+        const float *row = logits + (size_t)i * (size_t)ev->outputs;
+        why_score_multipliers(logits, row, ev->outputs, class_index, output, ev->seeds + (row - logits));
+        if (scores) scores[i] = why_score(row, ev->outputs, class_index, output);
+    }
+    WHY_TRY(why_session_backward(s, ev->seeds, WHY_RULE_RESCALE));
+    *act = is_input(ev, tensor) ? input_view(ev, n + 1) : why_session_kept(s, 0);
+    *mult = why_session_gradient(s, 0);
+    ev->asked += n;
+    return WHY_OK;
+}
+
+int why_evaluator_gallery_size(const why_evaluator *ev) { return ev->gallery.n; }
+
+why_status why_evaluator_gallery(why_evaluator *ev, int index, const why_image **out) {
+    *out = NULL;
+    if (index < 0 || index >= ev->gallery.n) return why_fail(WHY_EARG, "gallery: picture %d of %d", index, ev->gallery.n);
+    why_image *im = &ev->pictures[index];
+    if (!im->rgb) WHY_TRY(ev->gallery.load(ev->gallery.ctx, index, im));
+    if (im->h != ev->frame.h || im->w != ev->frame.w)
+        return why_fail(WHY_EARG, "gallery: picture %d is %d x %d, the model wants %d x %d", index, im->h, im->w, ev->frame.h, ev->frame.w);
+    *out = im;
     return WHY_OK;
 }
 

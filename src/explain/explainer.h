@@ -11,6 +11,7 @@ extern const why_explainer why_explainer_gradcam_pp, why_explainer_xgradcam, why
 extern const why_explainer why_explainer_eigencam, why_explainer_eigengradcam, why_explainer_scorecam, why_explainer_ablationcam;
 extern const why_explainer why_explainer_saliency, why_explainer_input_x_gradient, why_explainer_integrated_gradients;
 extern const why_explainer why_explainer_smoothgrad, why_explainer_guided_backprop;
+extern const why_explainer why_explainer_deeplift, why_explainer_shap_deep, why_explainer_shap_gradient;
 extern const why_explainer why_explainer_random, why_explainer_random_smooth, why_explainer_center, why_explainer_edges, why_explainer_mask;
 
 /* WHY_EARG when the class that the request asks for is not one of the model's. */

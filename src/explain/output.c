@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "nn/secant.h"
+
 static const char *const output_names[] = {[WHY_PROBABILITY] = "probability", [WHY_LOGIT] = "logit", [WHY_LOG_ODDS] = "log_odds"};
 enum { N_OUTPUTS = sizeof output_names / sizeof *output_names };
 
@@ -103,4 +105,27 @@ void why_score_seed(const float *logits, int outputs, int class_index, why_outpu
     memset(seed, 0, (size_t)outputs * sizeof *seed);
     add_seed(logits, outputs, a, output, 1, seed);
     if (b >= 0) add_seed(logits, outputs, b, output, -1, seed);
+}
+
+/* Adds `sign` times the multipliers of one class to `seed`. */
+static void add_multipliers(const float *a, const float *b, int outputs, int class_index, why_output output, float sign, float *seed) {
+    if (outputs == 1) {
+        double slope = output == WHY_PROBABILITY ? why_secant_sigmoid((double)a[0], (double)b[0]) : 1;
+        seed[0] += sign * (float)(class_index ? slope : -slope);
+        return;
+    }
+    const why_log_sum s = why_log_sum_of(a, b, outputs, 1, output == WHY_LOG_ODDS ? class_index : -1);
+    const double slope = output == WHY_PROBABILITY ? why_secant_exp((double)a[class_index] - s.a, (double)b[class_index] - s.b) : 1;
+    for (int i = 0; i < outputs; i++) {
+        bool own = i == class_index, summed = output == WHY_PROBABILITY || (output == WHY_LOG_ODDS && !own);
+        seed[i] += sign * (float)(slope * (own - (summed ? why_log_sum_share(&s, a[i], b[i]) : 0)));
+    }
+}
+
+void why_score_multipliers(const float *a, const float *b, int outputs, int class_index, why_output output, float *seed) {
+    int with, against;
+    why_contrast_parts(classes_of(outputs), class_index, &with, &against);
+    memset(seed, 0, (size_t)outputs * sizeof *seed);
+    add_multipliers(a, b, outputs, with, output, 1, seed);
+    if (against >= 0) add_multipliers(a, b, outputs, against, output, -1, seed);
 }

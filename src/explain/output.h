@@ -9,5 +9,8 @@ void why_scores(const float *logits, int outputs, why_output output, double *sco
 
 /* d why_score / d logits: `outputs` values. */
 void why_score_seed(const float *logits, int outputs, int class_index, why_output output, float *seed);
+/* The same between two rows: sum of seed * (a - b) = score(a) - score(b), by DeepLIFT's Rescale rule on the steps from logits
+ * to the score; the derivative where a = b. */
+void why_score_multipliers(const float *a, const float *b, int outputs, int class_index, why_output output, float *seed);
 
 #endif

@@ -145,9 +145,15 @@ static void max_backward(const why_call *r, int image, int piece, int thread) {
     }
 }
 
-/* DeepLIFT on a maximum: what it changed by, a - b, is credited to the place where the larger of both stands, for every
- * window that has it there. That place changed by at least as much in the same direction, so the quotient lies in [0, 1]
- * and the credits of overlapping windows add up to the whole. (Peers keep one window per place and lose the others'.) */
+/* DeepLIFT on a maximum: what it changed by, a - b, is credited to the place where both stand, or else to that of the larger
+ * one. That place changed by at least as much in the same direction, so the quotient lies in [0, 1] and the credits of
+ * overlapping windows add up to the whole. (Peers keep one window per place and lose the others'.) Both stand at one place
+ * more often than it seems: the baseline of a flat colour has every place of a window for its maximum. */
+static int64_t place_of_change(const float *a, int64_t i, const float *b, int64_t k) {
+    if (b[i] == b[k]) return i;
+    return a[k] == a[i] || a[i] < b[k] ? k : i;
+}
+
 static void max_rescale(const why_call *r, int image, int piece, int thread) {
     (void)thread;
     const why_window *w = &((const struct pool *)r->node->attr)->win;
@@ -163,7 +169,7 @@ static void max_rescale(const why_call *r, int image, int piece, int thread) {
                 int64_t i = place_of_max(w, a, &t), k = place_of_max(w, b, &t);
                 if (i < 0) continue;
                 const float change = a[i] - b[k];
-                const int64_t at = change < 0 ? k : i;
+                const int64_t at = place_of_change(a, i, b, k);
                 if (change != 0) dx[at] += *dy * (change / (a[at] - b[at]));
                 else if (a[at] == b[at]) dx[at] += *dy; /* the derivative; it credits nobody with anything */
             }

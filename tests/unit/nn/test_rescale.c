@@ -253,7 +253,7 @@ struct pooling {
     int h, w, kh, kw, sh, sw, pad;
 };
 
-/* The definition, window by window in double precision: the larger maximum's place gets the change over its own. */
+/* The definition, window by window in double precision: the place of both maxima, or of the larger one, gets the change. */
 static void expected_of_pool(const struct pooling *p, const float *a, const float *b, const float *g, int oh, int ow, double *credit) {
     for (int i = 0; i < p->h * p->w; i++) credit[i] = 0;
     for (int o = 0; o < oh * ow; o++) {
@@ -265,7 +265,8 @@ static void expected_of_pool(const struct pooling *p, const float *a, const floa
             if (best[1] < 0 || b[at] > b[best[1]]) best[1] = at;
         }
         const double change = (double)a[best[0]] - (double)b[best[1]];
-        credit[best[change < 0]] += (double)g[o] * change;
+        const int at = b[best[0]] == b[best[1]] ? 0 : a[best[0]] == a[best[1]] ? 1 : change < 0;
+        credit[best[at]] += (double)g[o] * change;
     }
 }
 
@@ -319,6 +320,21 @@ static void overlapping_windows_add_up(void **state) {
     for (int i = 0; i < BATCH * 6; i++) t.seed[i] = 1;
     const float *m = multipliers(&t);
     for (int i = 15; i < BATCH * 15; i++) assert_true(m[i] == (i % 5 == 2 ? 2.0f : 0.0f)); /* both windows rose by 3, over 3 */
+    close_net(&t);
+}
+
+/* A flat reference has its maximum everywhere, and so also where the image has its own: captum's DeepLIFT agrees. */
+static void a_flat_reference(void **state) {
+    (void)state;
+    struct onnx o;
+    onnx_begin(&o, 13, 3, 1, 4);
+    onnx_node(&o, "GlobalMaxPool", "x", "y");
+    struct net t = open_net(&o);
+    for (int i = 0; i < BATCH * 12; i++) t.x[i] = i < 12 ? -1.0f - (float)((i + 2) % 4) : 5; /* -3 -4 -1 -2, all below 5 */
+    for (int i = 0; i < BATCH * 3; i++) t.seed[i] = 1;
+    const float *m = multipliers(&t);
+    for (int i = 0; i < BATCH * 12; i++) assert_true(m[i] == (i % 4 == 2 ? 1.0f : 0.0f));
+    check_properties(&t, "a flat reference");
     close_net(&t);
 }
 
@@ -593,6 +609,7 @@ int main(void) {
         cmocka_unit_test(factors_share_evenly),
         cmocka_unit_test(maxima),
         cmocka_unit_test(overlapping_windows_add_up),
+        cmocka_unit_test(a_flat_reference),
         cmocka_unit_test(a_maximum_that_moved),
         cmocka_unit_test(one_input_changed),
         cmocka_unit_test(normalisations),
