@@ -103,6 +103,8 @@ why_status why_evaluator_begin(why_evaluator *ev, const why_image *im) WHY_MUST_
 why_status why_evaluator_fill(why_evaluator *ev, const char *text, const why_segments *segments, const why_fill **out) WHY_MUST_USE;
 /* The canonical text of a fill, parameters in table order, defaults filled in (owned); checks it too. */
 why_status why_fill_canonical(const char *text, char **out) WHY_MUST_USE;
+/* WHY_EARG unless it is a fill, and a local one. */
+why_status why_fill_check_local(const char *text) WHY_MUST_USE;
 
 /* Raw logits of n perturbations: n x outputs. Equal perturbations are computed once per image (exact keys). */
 why_status why_evaluator_run(why_evaluator *ev, const why_perturbation *p, int n, float *logits) WHY_MUST_USE;

@@ -48,7 +48,8 @@ enum {
     WHY_USES_GRADIENT = 2,  /* runs backward; has a `layer` parameter when it explains a layer */
     WHY_USES_MASK = 4,      /* needs the ground-truth mask */
     WHY_STOCHASTIC = 8,     /* another repeat gives another map */
-    WHY_CONTROL = 16        /* not an explanation: floor or ceiling for comparison */
+    WHY_CONTROL = 16,       /* not an explanation: floor or ceiling for comparison */
+    WHY_BLENDS = 32         /* mixes the picture with its `fill` or `baseline`, which must be local: see why_fill */
 };
 
 typedef struct why_explainer {

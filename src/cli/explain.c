@@ -345,7 +345,7 @@ static const why_option options[] = {
     {"image", "FILE", NULL, "a PNG or JPEG", false},
     {"method", "A,B", NULL, "explainers, as 'whypix list explainers' names them", false},
     {"out", "DIR", NULL, "where maps and overlays go; made when missing", false},
-    {"class", "RULE", NULL, "predicted (default), second, top:K, class:N or N, or a contrast A-B of two (4-9: why 4, why not 9); may be repeated", true},
+    {"class", "RULE", NULL, "predicted (default), second, top:K, class:N or N, or a contrast (4-9: why 4, why not 9); may be repeated", true},
     {"preprocess", "PRESET|JOB", "torchvision", "torchvision, caffe, tf, half, none, or a job file's own", false},
     {"fit", "HOW", "resize-crop", "resize-crop, resize-crop(SHORT_SIDE,CROP,FILTER), resize or none", false},
     {"layer", "NAME", NULL, "layer for CAMs; see 'whypix model' (default: last_conv)", false},

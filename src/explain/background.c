@@ -41,6 +41,7 @@ static why_status parse_fill(const char *text, why_background_part *part) {
     part->kind = WHY_BACKGROUND_FILL;
     WHY_TRY(why_fill_parse(text, &kind, &params));
     why_params_destroy(&params);
+    WHY_TRY(why_fill_check_local(text));
     if (kind->needs_segments) return why_fail(WHY_EARG, "fill '%s' is made from segments, and a background has none", kind->name);
     return WHY_OK;
 }

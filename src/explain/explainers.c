@@ -63,7 +63,7 @@ why_status why_request_check_class(const why_request *r) {
     int a, b;
     why_contrast_parts(info->classes, r->class_index, &a, &b);
     if (a >= 0 && a < info->classes && a != b) return WHY_OK;
-    if (b >= 0) return why_fail(WHY_EARG, "class: got a contrast of %d with %d, the model has classes 0 to %d, and two of them are wanted", a, b, info->classes - 1);
+    if (b >= 0) return why_fail(WHY_EARG, "class: got a contrast of %d with %d, want two of the classes 0 to %d", a, b, info->classes - 1);
     return why_fail(WHY_EARG, "class: got %d, the model has classes 0 to %d", r->class_index, info->classes - 1);
 }
 

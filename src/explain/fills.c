@@ -130,7 +130,8 @@ static const why_param telea_params[] = {
 };
 
 /* With nothing to paint from, shap takes the mean colour, truncated to 8 bits. */
-static why_status make_telea(const why_image *im, const why_preprocess *pre, const why_segments *segments, const why_params *p, float *rgb) {
+static why_status make_telea(const why_image *im, const why_preprocess *pre, const why_segments *segments, const why_params *p,
+                             float *rgb) {
     float colour[3];
     if (im->h < 2 || im->w < 2) return why_fail(WHY_EARG, "inpaint_telea: the image is %d x %d pixels, want at least 2 x 2", im->h, im->w);
     WHY_TRY(make_mean(im, pre, segments, p, rgb));
@@ -211,4 +212,14 @@ why_status why_fill_canonical(const char *text, char **out) {
     why_status st = why_call_canonical(kind->name, params, out);
     why_params_destroy(&params);
     return st;
+}
+
+why_status why_fill_check_local(const char *text) {
+    const why_fill_kind *kind;
+    why_params *params;
+    WHY_TRY(why_fill_parse(text, &kind, &params));
+    why_params_destroy(&params);
+    if (!kind->remake) return WHY_OK;
+    return why_fail(WHY_EARG, "fill '%s' is painted from the pixels that are shown, and here all are shown in part; want a picture, e.g. blur",
+                    text);
 }

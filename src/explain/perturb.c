@@ -35,9 +35,7 @@ why_status why_frame_check_segments(const why_frame *f, const why_segments *s) {
 
 why_status why_perturb_check(const why_frame *f, const why_perturbation *p) {
     if (p->kind != WHY_WHOLE_IMAGE && !p->fill) return why_fail(WHY_EARG, "perturbation: a fill is wanted for what it hides");
-    if (p->kind == WHY_SOFT_MAP && !p->fill->local)
-        return why_fail(WHY_EARG, "fill '%s' is painted from the pixels that are shown, and here all are shown in part; want a picture, e.g. blur",
-                        p->fill->name);
+    if (p->kind == WHY_SOFT_MAP && !p->fill->local) return why_fill_check_local(p->fill->name);
     if (p->kind == WHY_SHOW_BOXES) return check_boxes(f, p);
     return p->kind == WHY_SHOW_SEGMENTS ? why_frame_check_segments(f, p->u.segments.segments) : WHY_OK;
 }

@@ -102,7 +102,8 @@ static int new_context(struct state *s, int under, why_box box) {
 static double urgency(const struct state *s, const struct node *n) {
     double most = fabs(n->with.score - n->without.score);
     if (s->all) {
-        const double *with = s->rows + (size_t)n->with.row * (size_t)s->outputs, *without = s->rows + (size_t)n->without.row * (size_t)s->outputs;
+        const size_t width = (size_t)s->outputs;
+        const double *with = s->rows + (size_t)n->with.row * width, *without = s->rows + (size_t)n->without.row * width;
         most = 0;
         for (int c = 0; c < s->outputs; c++) most = fmax(most, fabs(with[c] - without[c]));
     }

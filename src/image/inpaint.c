@@ -160,7 +160,8 @@ static void mark_ring(march *m, int y, int x) {
 }
 
 static bool on_edge_of_hidden(const march *m, const cell *c) {
-    return c->state == HIDDEN && (c[-1].state != HIDDEN || c[1].state != HIDDEN || c[-m->stride].state != HIDDEN || c[m->stride].state != HIDDEN);
+    if (c->state != HIDDEN) return false;
+    return c[-1].state != HIDDEN || c[1].state != HIDDEN || c[-m->stride].state != HIDDEN || c[m->stride].state != HIDDEN;
 }
 
 static void mark_rings(march *m) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "explain/background.h"
 #include "run/job.h"
 
 enum { MAX_METHODS = 4096, MAX_REPEATS = 1000 };
@@ -38,11 +39,13 @@ static why_status check_fill(const char *text) {
 }
 
 /* Texts that name a segmenter or a fill are checked now, not at the first picture. */
-static why_status check_calls(const why_node *at, const why_params *params) {
-    static const struct {
+static why_status check_calls(const why_node *at, const why_explainer *explainer, const why_params *params) {
+    why_status (*const check_what_hides)(const char *) = explainer->flags & WHY_BLENDS ? why_fill_check_local : check_fill;
+    const struct {
         const char *name;
         why_status (*check)(const char *text);
-    } calls[] = {{"segmenter", check_segmenter}, {"masker", check_fill}, {"fill", check_fill}, {"hide_color", check_fill}};
+    } calls[] = {{"segmenter", check_segmenter}, {"masker", check_fill}, {"fill", check_what_hides},
+                 {"baseline", why_background_check}, {"background", why_background_check}};
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         if (!why_params_has(params, calls[i].name) || !*why_params_text(params, calls[i].name)) continue;
         const why_node *value = why_node_get(at, calls[i].name);
@@ -75,7 +78,7 @@ why_status why_job_method_create(why_job *job, const why_node *at, why_job_metho
     m->output = m->explainer->output;
     WHY_TRY(why_params_create(m->explainer->params, &m->params));
     for (int i = 0; at->kind == WHY_NODE_MAP && i < at->n; i++) WHY_TRY(set_parameter(m, &at->entry[i]));
-    return check_calls(at, m->params);
+    return check_calls(at, m->explainer, m->params);
 }
 
 /* ---------------------------------------------------------------- all of them */

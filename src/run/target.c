@@ -67,8 +67,8 @@ why_status why_target_check(const char *rule, int classes) {
         return why_fail(WHY_EUNSUPPORTED, "target '%s': contrasts are not built for as many as %d classes", rule, classes);
     }
     if (classes > 0)
-        return why_fail(WHY_EARG, "target '%s': want label, predicted, second, top:K (1 to %d) or class:N (0 to %d), or a contrast of two, A-B",
-                        rule, classes, classes - 1);
+        return why_fail(WHY_EARG, "target '%s': want label, predicted, second, top:K (1 to %d) or class:N (0 to %d), or a contrast of "
+                        "two, A-B", rule, classes, classes - 1);
     return why_fail(WHY_EARG, "target '%s': want label, predicted, second, top:K or class:N, or a contrast of two, A-B", rule);
 }
 

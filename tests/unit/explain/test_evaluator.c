@@ -83,7 +83,7 @@ static void remade_fill(void **state) {
             pixels[i / 64] |= (uint64_t)!hidden[i] << i % 64;
         }
         const why_box boxes[] = {
-            {0, SIDE / 2, SIDE / 2, SIDE, 0, 3}, {SIDE / 2, SIDE, 0, SIDE / 2, 0, 2}, {30, SIDE, 0, SIDE / 2, 2, 3}, {20, 30, 0, SIDE / 2, 2, 3}};
+            {0, 24, 24, SIDE, 0, 3}, {24, SIDE, 0, 24, 0, 2}, {30, SIDE, 0, 24, 2, 3}, {20, 30, 0, 24, 2, 3}};
         const why_box part = {0, SIDE, 0, SIDE, 0, 2};
         const why_perturbation p[] = {{.kind = WHY_SHOW_SEGMENTS, .fill = fill, .u.segments = {&q, &on}},
                                       {.kind = WHY_SHOW_PIXELS, .fill = fill, .u.pixels = pixels},

@@ -328,7 +328,9 @@ static const reference squeezenet = {
     {285, 281, 284, 359, 283},
     5,
     {{"q100", "q100", "segment_mean", "0"}, {"q100_black", "q100", "black", "0"}, {"slic100", "slic100", "black", "0"}},
-    {{"blur16_100", "blur(16,16)", "100", "10"}, {"gray_100", "colour(127,127,127)", "100", "10"}, {"telea_100", "inpaint_telea", "100", "10"}},
+    {{"blur16_100", "blur(16,16)", "100", "10"},
+     {"gray_100", "colour(127,127,127)", "100", "10"},
+     {"telea_100", "inpaint_telea", "100", "10"}},
     {{"gradcam", "last_conv", 0}, {"gradcam_conv", "/features/features.12/Concat", 0}},
 };
 

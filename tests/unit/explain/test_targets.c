@@ -39,8 +39,9 @@ static void a_contrast_is_a_difference(void **state) {
     for (size_t m = 0; m < sizeof linear / sizeof *linear; m++) {
         scene s;
         scene_open(&s, 8, 1);
-        why_explanation a = scene_explain(&s, linear[m].name, A, linear[m].setting), b = scene_explain(&s, linear[m].name, B, linear[m].setting);
-        why_explanation d = scene_explain(&s, linear[m].name, contrast(&s, A, B), linear[m].setting);
+        const method *x = &linear[m];
+        why_explanation a = scene_explain(&s, x->name, A, x->setting), b = scene_explain(&s, x->name, B, x->setting);
+        why_explanation d = scene_explain(&s, x->name, contrast(&s, A, B), x->setting);
         float lo = d.map[0], hi = d.map[0];
         double worst = 0;
         for (int i = 0; i < d.h * d.w; i++) {

@@ -71,6 +71,10 @@ static const struct {
     {"targets: [\"class:1-class:2-class:3\"]", "or a contrast of two, A-B"},
     {"methods: {x: {explainer: limme}}", "job.yaml:2:26: explainer 'limme' is unknown or not built yet; did you mean 'lime'?"},
     {"methods: {x: {}}", "explainer 'x' is unknown"},
+    {"methods: {x: {explainer: occlusion, fill: men}}", "fill 'men' is unknown; did you mean 'mean'?"},
+    {"methods: {x: {explainer: rise, fill: inpaint_telea}}", "job.yaml:2:38: fill 'inpaint_telea' is painted from the pixels"},
+    {"methods: {x: {explainer: integrated_gradients, baseline: inpaint_telea}}", "is painted from the pixels that are shown"},
+    {"methods: {x: {explainer: integrated_gradients, baseline: zeros}}", "fill 'zeros' is unknown; did you mean 'zero'?"},
     {"methods: {x: 3}", "a method: got a single value, want a mapping"},
     {"methods: {\"a.b\": {explainer: lime}}", "a name may not hold"},
     {"methods: {lime: {smaples: 3}}", "job.yaml:2:18: method 'lime': parameter 'smaples' is unknown; did you mean 'samples'?"},
@@ -235,7 +239,8 @@ static void test_values(void **state) {
         &arena,
         extend_base("images: {order: shuffled, label_offset: 1, fit: {resize: [10, 20], how: bicubic}}\n"
                     "models: [{name: n, file: net.onnx, preprocess: {scale: 0.5, mean: 3, std: [1, 2, 4], channels: bgr}, fit: none}]\n"
-                    "targets: [label, \"top:2\", \"top:3\", \"class:007\", predicted-second, \"class:04-top:03\", \"class:4-top:3\"]\nfills: [blur, mean]\n"
+                    "targets: [label, \"top:2\", \"top:3\", \"class:007\", predicted-second, \"class:04-top:03\", \"class:4-top:3\"]\n"
+                    "fills: [blur, mean]\n"
                     "scores: [{pointing_game: {tolerance: 3}}, {pointing_game: {tolerance: 0}}]\n"
                     "run: {threads: 3, shard: 5, batch: 16, on_bad_image: stop}\n"));
     assert_true(job.shuffled);
