@@ -27,6 +27,8 @@ typedef struct why_image_limits {
  * WHY_ELIMIT. `limits` may be NULL. `out` needs no initialisation and is empty on failure. */
 why_status why_image_load(const char *path, const why_image_limits *limits, why_image *out) WHY_MUST_USE;
 why_status why_image_decode(const uint8_t *bytes, size_t n, const why_image_limits *limits, why_image *out) WHY_MUST_USE;
+/* The size that a PNG's or JPEG's header says, as it is stored; pixels are not read. Errors as above. */
+why_status why_image_probe(const char *path, int *h, int *w) WHY_MUST_USE;
 why_status why_image_create(int h, int w, why_image *out) WHY_MUST_USE; /* zeroed */
 void why_image_clear(why_image *im);
 

@@ -17,6 +17,7 @@
     X(model)            \
     X(bench)            \
     X(synth)            \
+    X(manifest)         \
     X(list)
 
 #define WHY_DECLARE(name) extern const why_command why_command_##name;

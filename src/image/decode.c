@@ -49,18 +49,34 @@ why_status why_check_pixels(int64_t w, int64_t h, int64_t max_pixels) {
     return WHY_OK;
 }
 
-static why_status decode_raster(const uint8_t *bytes, size_t n, const why_image_limits *limits, bool clip16, why_raster *out) {
-    const why_decoding how = {.max_pixels = limits && limits->max_pixels > 0 ? limits->max_pixels : default_max_pixels, .clip16 = clip16};
+static why_status decode_raster(const uint8_t *bytes, size_t n, const why_decoding *how, why_raster *out) {
     *out = (why_raster){.orientation = 1};
     why_status st;
-    if (begins(bytes, n, 0, "\x89PNG\r\n\x1a\n", 8)) st = why_png_decode(bytes, n, &how, out);
-    else if (begins(bytes, n, 0, "\xff\xd8\xff", 3)) st = why_jpeg_decode(bytes, n, &how, out);
+    if (begins(bytes, n, 0, "\x89PNG\r\n\x1a\n", 8)) st = why_png_decode(bytes, n, how, out);
+    else if (begins(bytes, n, 0, "\xff\xd8\xff", 3)) st = why_jpeg_decode(bytes, n, how, out);
     else st = other_format(bytes, n);
     if (st) {
         free(out->px);
         *out = (why_raster){0};
     }
     return st;
+}
+
+static int64_t most_pixels(const why_image_limits *limits) {
+    return limits && limits->max_pixels > 0 ? limits->max_pixels : default_max_pixels;
+}
+
+why_status why_image_probe(const char *path, int *h, int *w) {
+    const why_decoding how = {.max_pixels = most_pixels(NULL), .header_only = true};
+    why_mapped file;
+    why_raster r;
+    WHY_TRY(why_map_open(path, &file)); /* so that a header costs a page or two, whatever the picture */
+    const why_status st = decode_raster(file.data, file.size, &how, &r);
+    why_map_close(&file);
+    if (st) return why_fail_in(st, "%s", path);
+    *h = r.h;
+    *w = r.w;
+    return WHY_OK;
 }
 
 /* Where pixel (y, x) of the upright picture is in the stored one, of h x w (EXIF 2.3, table "Orientation"). */
@@ -111,7 +127,7 @@ static void raster_to_grey(why_raster *r) {
 why_status why_image_decode(const uint8_t *bytes, size_t n, const why_image_limits *limits, why_image *out) {
     why_raster r;
     *out = (why_image){0};
-    WHY_TRY(decode_raster(bytes, n, limits, false, &r));
+    WHY_TRY(decode_raster(bytes, n, &(why_decoding){.max_pixels = most_pixels(limits)}, &r));
     why_status st = raster_to_rgb(&r);
     if (!st && limits && limits->exif) st = make_upright(&r);
     if (st) free(r.px);
@@ -135,7 +151,7 @@ why_status why_mask_load(const char *path, const why_image_limits *limits, uint8
     why_raster r;
     *mask = NULL;
     WHY_TRY(why_read_file(path, LARGEST_FILE, &bytes, &n));
-    why_status st = decode_raster(bytes, n, limits, true, &r);
+    why_status st = decode_raster(bytes, n, &(why_decoding){.max_pixels = most_pixels(limits), .clip16 = true}, &r);
     free(bytes);
     if (!st) {
         raster_to_grey(&r);

@@ -16,6 +16,7 @@ typedef struct why_raster {
 
 typedef struct why_decoding {
     int64_t max_pixels;
+    bool header_only; /* size and kind, no pixels */
     bool clip16; /* 16-bit grey: min(v, 255), so that small labels of a mask survive; otherwise v >> 8 */
 } why_decoding;
 

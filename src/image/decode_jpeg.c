@@ -122,7 +122,7 @@ static why_status run(struct jpeg_job *j) {
     jpeg_create_decompress(&j->jpeg);
     j->jpeg.src = &j->source;
     WHY_TRY(read_header(j));
-    return read_rows(j);
+    return j->how->header_only ? WHY_OK : read_rows(j);
 }
 
 why_status why_jpeg_decode(const uint8_t *bytes, size_t n, const why_decoding *how, why_raster *out) {

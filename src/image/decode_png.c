@@ -126,6 +126,7 @@ static why_status run(struct png_job *j) {
     /* Pillow refuses wrong checksums of the chunks before the pixels; those of the pixels are checked here as well. */
     png_set_crc_action(j->png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
     WHY_TRY(read_header(j));
+    if (j->how->header_only) return WHY_OK;
     WHY_TRY(read_rows(j));
     return finish(j);
 }

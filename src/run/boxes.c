@@ -30,12 +30,6 @@ static why_status next_box(const char **at, struct box *b, bool *more) {
     return WHY_OK;
 }
 
-why_status why_boxes_check(const char *text) {
-    struct box b;
-    for (bool more = true; more;) WHY_TRY(next_box(&text, &b, &more));
-    return WHY_OK;
-}
-
 static long clamp(long v, int n) { return v < 0 ? 0 : v > n ? n : v; }
 
 static why_status fill(const char *text, int h, int w, uint8_t *mask) {
@@ -45,10 +39,12 @@ static why_status fill(const char *text, int h, int w, uint8_t *mask) {
         const long x0 = clamp(b.x0, w), x1 = clamp(b.x1, w), y0 = clamp(b.y0, h), y1 = clamp(b.y1, h);
         if (x0 == x1 || y0 == y1)
             return why_fail(WHY_EFORMAT, "box '%ld %ld %ld %ld' lies outside the picture of %d x %d", b.x0, b.y0, b.x1, b.y1, w, h);
-        for (long y = y0; y < y1; y++) memset(mask + (size_t)y * (size_t)w + (size_t)x0, 1, (size_t)(x1 - x0));
+        for (long y = y0; mask && y < y1; y++) memset(mask + (size_t)y * (size_t)w + (size_t)x0, 1, (size_t)(x1 - x0));
     }
     return WHY_OK;
 }
+
+why_status why_boxes_check(const char *text, int h, int w) { return fill(text, h, w, NULL); }
 
 why_status why_boxes_mask(const char *text, int h, int w, uint8_t **mask) {
     WHY_TRY(why_alloc((size_t)h * (size_t)w, 1, "the mask of a picture's boxes", mask));

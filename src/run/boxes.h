@@ -7,10 +7,10 @@
 
 #include "whypix/status.h"
 
-/* WHY_EJOB with the text: not four whole numbers, or a box without a pixel. */
-why_status why_boxes_check(const char *text) WHY_MUST_USE;
-/* The picture's pixels that lie in any of them: mask, h x w, owned, 0 or 1. Boxes are cut at the edges of the picture; one that lies
- * outside it is WHY_EFORMAT. */
+/* WHY_EJOB with the text: not four whole numbers, or a box without a pixel. WHY_EFORMAT: a box outside a picture of h x w; INT_MAX
+ * when its size is not known yet. */
+why_status why_boxes_check(const char *text, int h, int w) WHY_MUST_USE;
+/* The picture's pixels that lie in any of them: mask, h x w, owned, 0 or 1. Boxes are cut at the edges of the picture. */
 why_status why_boxes_mask(const char *text, int h, int w, uint8_t **mask) WHY_MUST_USE;
 
 #endif

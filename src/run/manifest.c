@@ -1,6 +1,7 @@
 #include "run/manifest.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +84,7 @@ static why_status set_column(struct list *l, why_plan_image *im, enum column col
     case IMAGE: im->path = text; return beside(l, text, &im->file);
     case LABEL: return why_labels_find(l->labels, text, &im->label);
     case MASK: im->mask = text; return beside(l, text, &im->mask_file);
-    case BOXES: im->boxes = text; return why_boxes_check(text);
+    case BOXES: im->boxes = text; return why_boxes_check(text, INT_MAX, INT_MAX);
     case GROUP: im->group = text; return WHY_OK;
     case SPLIT: im->split = text; return WHY_OK;
     default: return WHY_OK;

@@ -39,6 +39,8 @@ includes | awk -F: '
         fence["sqlite3.h"] = " src/store/ "
         fence["cblas.h"] = fence["lapacke.h"] = " src/nn/kernel/blas.c src/explain/wls.c src/explain/pca.c "
         fence["yaml.h"] = " src/run/ "
+        fence["expat.h"] = " src/run/list_voc.c "
+        fence["jansson.h"] = " src/run/list_labelme.c "
         fence["png.h"] = fence["jpeglib.h"] = " src/image/ "
     }
     function base_name(path) { sub(/^.*\//, "", path); sub(/\.h(\.in)?$/, "", path); return path }

@@ -1,0 +1,31 @@
+/* PATH/CLASS/.../picture: how torchvision.datasets.ImageFolder and many published sets lay pictures out. A kind of data set finds
+ * its pictures, says what it knows of each in a why_listed, and hands that to why_listing_add, which checks it; everything else
+ * (numbers of labels, counts, CSV) is the list's. */
+#include <string.h>
+
+#include "run/listing.h"
+
+static why_status add_file(why_listing *l, const char *name) {
+    const char *slash = strchr(name, '/'), *path = why_listing_path(l, why_listing_opts(l)->path, name);
+    if (!path) return WHY_ENOMEM;
+    if (!slash) return why_listing_refuse(l, path, "stands in no class folder");
+    const char *label = why_listing_text(l, "%.*s", (int)(slash - name), name);
+    return label ? why_listing_add(l, &(why_listed){.image = path, .label = label}) : WHY_ENOMEM;
+}
+
+static why_status read_folder(why_listing *l) {
+    why_files files;
+    WHY_TRY(why_files_below(why_listing_arena(l), why_listing_opts(l)->path, NULL, &files));
+    why_status st = WHY_OK;
+    for (size_t i = 0; !st && i < files.n; i++) st = add_file(l, files.path[i]);
+    why_files_clear(&files);
+    return st;
+}
+
+const why_list_kind why_list_folder = {
+    .name = "folder",
+    .path = "a folder of class folders",
+    .help = "PATH/CLASS/.../picture; the class is the folder's name",
+    .takes = "",
+    .read = read_folder,
+};
