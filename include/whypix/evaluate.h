@@ -31,9 +31,9 @@ typedef struct why_fill_kind {
     /* Write h*w*3 floats. `segments` is NULL unless needs_segments. */
     why_status (*make)(const why_image *im, const why_preprocess *pre, const why_segments *segments, const why_params *p, float *rgb);
     /* NULL for local fills. Write h*w*3 floats: the copy of `im` for a set of shown pixels (h*w, 0 or 1; some of each). Called by
-     * several threads at once, each with `scratch` of its own: remake_scratch bytes of any contents. Soft maps have no such
-     * set and are refused. */
-    void (*remake)(const why_image *im, const uint8_t *shown, const why_params *p, void *scratch, float *rgb);
+     * several threads at once, each with `scratch` of its own: remake_scratch bytes of any contents, aligned for double. Soft maps
+     * have no such set and are refused. */
+    void (*remake)(const why_image *im, const why_preprocess *pre, const uint8_t *shown, const why_params *p, void *scratch, float *rgb);
     size_t (*remake_scratch)(int h, int w, const why_params *p);
 } why_fill_kind;
 extern const why_fill_kind *const why_fill_kinds[]; /* NULL-terminated */
@@ -99,7 +99,7 @@ const why_preprocess *why_evaluator_preprocess(const why_evaluator *ev);
 why_status why_evaluator_begin(why_evaluator *ev, const why_image *im) WHY_MUST_USE;
 
 /* A fill by its text: "mean", "zero", "black", "blur(16,16)", "gaussian(k=11,sigma=5)", "colour(124,116,104)",
- * "segment_mean", "inpaint_telea". Made once per image. `segments` may be NULL when the kind does not need it. */
+ * "segment_mean", "inpaint_telea", "noisy_linear". Made once per image. `segments` may be NULL when the kind does not need it. */
 why_status why_evaluator_fill(why_evaluator *ev, const char *text, const why_segments *segments, const why_fill **out) WHY_MUST_USE;
 /* The canonical text of a fill, parameters in table order, defaults filled in (owned); checks it too. */
 why_status why_fill_canonical(const char *text, char **out) WHY_MUST_USE;

@@ -47,7 +47,7 @@ typedef void why_curve_fn(void *ctx, int step, double x, double y);
 typedef struct why_score_input {
     why_subject *subject;
     int class_index;
-    why_output output;            /* probability unless the job says otherwise */
+    why_output output;            /* the probability; with WHY_METRIC_OWN_OUTPUT what the method explains */
     const why_explanation *explanation;
     const char *fill;             /* for metrics with WHY_METRIC_FILL; NULL: the metric's default */
     why_stream stream;            /* ties and draws */
@@ -64,7 +64,8 @@ enum {
     WHY_METRIC_REFERENCE_ONLY = 16, /* a peer's reading, kept for comparison */
     WHY_METRIC_UNSIGNED = 32,       /* not defined under the signed policy */
     WHY_METRIC_SIGNED = 64,         /* defined under the signed policy only */
-    WHY_METRIC_PICTURE = 128        /* not defined on the segments grid */
+    WHY_METRIC_PICTURE = 128,       /* not defined on the segments grid */
+    WHY_METRIC_OWN_OUTPUT = 256     /* looks at the output that the method explains, not at the probability */
 };
 
 typedef struct why_metric {
@@ -86,6 +87,8 @@ typedef struct why_metric {
 
 extern const why_metric *const why_metrics[]; /* THE table, NULL-terminated */
 const why_metric *why_metric_find(const char *name);
+/* WHY_BETTER_...: `better`, or its opposite for a curve that begins with the least relevant. `p` may be NULL. */
+int why_metric_better(const why_metric *m, const why_params *p);
 /* Is a pair metric defined under this policy and on this grid? Where it is not, plans have no row of it. */
 bool why_metric_suits(const why_metric *m, why_policy policy, const why_grid *grid);
 

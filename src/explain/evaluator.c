@@ -211,7 +211,8 @@ static const why_made_fill *find_fill(const why_evaluator *ev, const char *text,
 
 /* Every thread's memory for a fill that is remade. */
 static why_status reserve_remake(why_evaluator *ev, const why_fill_kind *kind, const why_params *params) {
-    const size_t size = kind->remake ? kind->remake_scratch(ev->frame.h, ev->frame.w, params) : 0;
+    const size_t asked = kind->remake ? kind->remake_scratch(ev->frame.h, ev->frame.w, params) : 0;
+    const size_t size = (asked + 63) / 64 * 64; /* so that the next thread's is aligned, too */
     if (size <= ev->remake_size) return WHY_OK;
     free(ev->remake);
     ev->remake = NULL;

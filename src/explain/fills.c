@@ -7,6 +7,8 @@
 
 #include "base/call.h"
 #include "base/mem.h"
+#include "explain/laplace.h"
+#include "whypix/rng.h"
 
 static size_t pixels_of(const why_image *im) { return (size_t)im->h * (size_t)im->w; }
 
@@ -145,12 +147,42 @@ static size_t telea_scratch(int h, int w, const why_params *p) {
     return 4 * (size_t)h * (size_t)w + why_inpaint_scratch(h, w, (int)why_params_int(p, "radius"));
 }
 
-static void remake_telea(const why_image *im, const uint8_t *shown, const why_params *p, void *scratch, float *rgb) {
+static void remake_telea(const why_image *im, const why_preprocess *pre, const uint8_t *shown, const why_params *p, void *scratch,
+                         float *rgb) {
+    (void)pre;
     const size_t n = pixels_of(im);
     uint8_t *painted = scratch, *hidden = painted + 3 * n;
     for (size_t i = 0; i < n; i++) hidden[i] = !shown[i];
     why_inpaint_telea(im->rgb, hidden, im->h, im->w, (int)why_params_int(p, "radius"), hidden + n, painted);
     for (size_t i = 0; i < 3 * n; i++) rgb[i] = painted[i];
+}
+
+static const why_param linear_params[] = {
+    {"sigma", WHY_PARAM_REAL, "0.01", 0, 10, NULL, "standard deviation of the noise, in units of the normalised image"},
+    {0},
+};
+
+static size_t linear_scratch(int h, int w, const why_params *p) {
+    (void)p;
+    return why_laplace_scratch(h, w);
+}
+
+/* The noise belongs to the place, so that one set of hidden pixels is always painted alike. */
+static void add_noise(const why_preprocess *pre, const uint8_t *shown, size_t n, double sigma, float *rgb) {
+    const why_stream stream = why_stream_of(0, 0, "noisy_linear");
+    for (size_t i = 0; i < n; i++) {
+        if (shown[i]) continue;
+        why_rng r = why_rng_at(stream, i);
+        for (size_t c = 0; c < 3; c++)
+            rgb[3 * i + c] += (float)(sigma * why_rng_normal(&r)) * pre->std[pre->bgr ? 2 - c : c] * pre->divisor;
+    }
+}
+
+static void remake_linear(const why_image *im, const why_preprocess *pre, const uint8_t *shown, const why_params *p, void *scratch,
+                          float *rgb) {
+    for (size_t i = 0; i < 3 * pixels_of(im); i++) rgb[i] = im->rgb[i];
+    why_laplace(shown, im->h, im->w, scratch, rgb);
+    if (why_params_real(p, "sigma") > 0) add_noise(pre, shown, pixels_of(im), why_params_real(p, "sigma"), rgb);
 }
 
 static const why_fill_kind mean_fill = {.name = "mean", .help = "the image's mean colour", .make = make_mean};
@@ -174,9 +206,18 @@ static const why_fill_kind telea_fill = {.name = "inpaint_telea",
                                          .make = make_telea,
                                          .remake = remake_telea,
                                          .remake_scratch = telea_scratch};
+static const why_fill_kind linear_fill = {
+    .name = "noisy_linear",
+    .help = "each hidden pixel the weighted mean of its eight neighbours, plus noise (ROAD); the mean colour when all are hidden",
+    .params = linear_params,
+    .make = make_mean,
+    .remake = remake_linear,
+    .remake_scratch = linear_scratch};
 
 const why_fill_kind *const why_fill_kinds[] = {
-    &mean_fill, &zero_fill, &black_fill, &white_fill, &colour_fill, &segment_mean_fill, &blur_fill, &gaussian_fill, &telea_fill, NULL,
+    &mean_fill, &zero_fill, &black_fill, &white_fill, &colour_fill, &segment_mean_fill, &blur_fill, &gaussian_fill, &telea_fill,
+    &linear_fill,
+    NULL,
 };
 
 static why_status unknown(const char *name) {

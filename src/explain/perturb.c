@@ -175,7 +175,7 @@ static void compose_remade(const why_frame *f, const why_perturbation *p, const 
     if (!memchr(scratch->shown, 0, n)) memcpy(planes, f->planes, bytes);
     else if (!memchr(scratch->shown, 1, n)) memcpy(planes, fill->planes, bytes);
     else {
-        fill->kind->remake(f->image, scratch->shown, fill->params, scratch->remake, scratch->rgb);
+        fill->kind->remake(f->image, f->pre, scratch->shown, fill->params, scratch->remake, scratch->rgb);
         why_normalise(f->pre, scratch->rgb, f->h, f->w, f->channels, planes);
     }
 }

@@ -1,210 +1,246 @@
-/* Does the model itself depend on what a map marks? Parts of the image are replaced by a fill and the score of the
- * class is read again; every forward goes through the evaluator. */
+/* Does the model itself depend on what a map marks? Curves: pixels change sides in the map's order, and the score of the class is
+ * read on the way. Every forward goes through the evaluator, so what an earlier curve has read costs nothing. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "metric/metrics.h"
 #include "metric/order.h"
-
-static why_status find_fill(const why_score_input *in, const why_metric *metric, const why_fill **fill) {
-    const char *text = in->fill ? in->fill : metric->fill;
-    return why_evaluator_fill(why_subject_evaluator(in->subject), text, in->explanation->segments, fill);
-}
-
-static int outputs_of(const why_score_input *in) {
-    return why_model_get_info(why_evaluator_model(why_subject_evaluator(in->subject)))->outputs;
-}
-
-static double score_of(const why_score_input *in, const float *logits) {
-    return why_score(logits, outputs_of(in), in->class_index, in->output);
-}
-
-/* A map of another size than the image is a programmer's error of the caller. */
-static why_status check_frame(const why_score_input *in) {
-    const why_image *im = why_subject_image(in->subject);
-    const why_explanation *e = in->explanation;
-    if (e->h == im->h && e->w == im->w) return WHY_OK;
-    return why_fail(WHY_EBUG, "map of %d x %d pixels, the image has %d x %d", e->h, e->w, im->h, im->w);
-}
-
-/* ---------------------------------------------------------------- deletion and insertion (Petsiuk et al. 2018) */
-enum { SETS = 256 }; /* pixel sets in memory at once */
-
-/* A curve while it is computed: `shown` is the pixel set of the next point. */
-struct curve {
-    why_score_input *in;
-    const why_fill *fill;
-    int n, step, points;     /* pixels, pixels per step, points of the curve */
-    int words;               /* of one pixel set */
-    int32_t *order;          /* most relevant first, ties by their random keys */
-    uint64_t *shown, *sets;  /* one set; SETS of them */
-    float *logits;           /* SETS x outputs */
-    double area, last_x, last_y;
-};
+#include "metric/probe.h"
 
 static int pixels_per_step(const why_params *p, int w) {
-    int step = (int)why_params_int(p, "step");
+    const int step = (int)why_params_int(p, "step");
     return step > 0 ? step : w;
 }
 
-static int points_of(int n, int step) { return (n + step - 1) / step + 1; }
-
-/* Equal values are ordered by keys of the stream, so that index order manufactures nothing. */
-static why_status tie_keys(why_stream stream, int n, uint32_t **key) {
-    WHY_TRY(why_alloc((size_t)n, sizeof **key, "tie keys", key));
-    why_rng rng = why_rng_at(stream, 0);
-    for (int i = 0; i < n; i++) (*key)[i] = why_rng_u32(&rng);
-    return WHY_OK;
+/* ---------------------------------------------------------------- deletion, insertion (Petsiuk et al. 2018), monotonicity */
+/* Trapezoids over the share of the pixels. */
+static double area_under(const why_walk *w) {
+    double area = 0;
+    for (int i = 1; i < w->points; i++) area += (double)(w->count[i] - w->count[i - 1]) / w->n * (w->y[i] + w->y[i - 1]) / 2;
+    return area;
 }
 
-static void flip(uint64_t *set, int32_t pixel) { set[pixel / 64] ^= UINT64_C(1) << pixel % 64; }
+/* Share of the steps at which the score does not rise. */
+static double share_not_rising(const why_walk *w) {
+    int n = 0;
+    for (int i = 1; i < w->points; i++) n += w->y[i] <= w->y[i - 1];
+    return (double)n / (w->points - 1);
+}
 
-static why_status curve_create(why_score_input *in, const why_metric *metric, const why_params *p, struct curve *c) {
-    const why_explanation *e = in->explanation;
-    int n = e->h * e->w, step = pixels_per_step(p, e->w);
-    uint32_t *key = NULL;
-    *c = (struct curve){.in = in, .n = n, .step = step, .points = points_of(n, step), .words = (n + 63) / 64};
-    WHY_TRY(check_frame(in));
-    WHY_TRY(find_fill(in, metric, &c->fill));
-    WHY_TRY(why_alloc((size_t)n, sizeof *c->order, "order of a curve", &c->order));
-    WHY_TRY(why_alloc((size_t)c->words, sizeof *c->shown, "pixel set", &c->shown));
-    WHY_TRY(why_alloc((size_t)c->words * SETS, sizeof *c->sets, "pixel sets", &c->sets));
-    WHY_TRY(why_alloc((size_t)outputs_of(in) * SETS, sizeof *c->logits, "logits of a curve", &c->logits));
-    why_status st = tie_keys(in->stream, n, &key);
-    if (!st) st = why_order_falling(e->map, n, key, c->order);
-    free(key);
+typedef why_status walk_fn(why_score_input *in, const why_fill *fill, why_walk *w);
+
+/* A walk in steps over all pixels, handed over, and a number from it. */
+static why_status full_walk(why_score_input *in, const why_metric *metric, const why_params *p, walk_fn *run,
+                            double (*number)(const why_walk *w), why_value *out) {
+    const why_fill *fill;
+    why_walk w = {0};
+    WHY_TRY(why_probe_begin(in));
+    WHY_TRY(why_probe_fill(in, metric->fill, &fill));
+    why_status st = why_walk_pixels(in, p, &w);
+    if (!st) st = why_walk_steps(&w, pixels_per_step(p, in->explanation->w));
+    if (!st) st = run(in, fill, &w);
+    if (!st) why_walk_hand(in, &w);
+    if (!st) *out = why_walk_is_finite(&w) ? why_defined(number(&w)) : why_undefined(why_not_finite);
+    why_walk_clear(&w);
     return st;
-}
-
-static void curve_clear(struct curve *c) {
-    free(c->order);
-    free(c->shown);
-    free(c->sets);
-    free(c->logits);
-}
-
-static int pixels_at(const struct curve *c, int point) {
-    int64_t k = (int64_t)point * c->step;
-    return k < c->n ? (int)k : c->n;
-}
-
-/* Logits of points first .. first + count - 1. Deletion and insertion differ only in the set they start from: the
- * pixels of each step change sides. */
-static why_status run_points(struct curve *c, int first, int count) {
-    why_perturbation p[SETS];
-    for (int i = 0; i < count; i++) {
-        uint64_t *set = c->sets + (size_t)i * (size_t)c->words;
-        memcpy(set, c->shown, (size_t)c->words * sizeof *set);
-        p[i] = (why_perturbation){.kind = WHY_SHOW_PIXELS, .fill = c->fill, .u.pixels = set};
-        for (int k = pixels_at(c, first + i); k < pixels_at(c, first + i + 1); k++) flip(c->shown, c->order[k]);
-    }
-    c->in->evaluations += count;
-    return why_evaluator_run(why_subject_evaluator(c->in->subject), p, count, c->logits);
-}
-
-/* Hand a point over and add the trapezoid from the last one (point 0 has none: both x are 0). */
-static void add_point(struct curve *c, int point, double y) {
-    double x = (double)pixels_at(c, point) / c->n;
-    if (c->in->curve) c->in->curve(c->in->curve_ctx, point, x, y);
-    c->area += (x - c->last_x) * (y + c->last_y) / 2;
-    c->last_x = x;
-    c->last_y = y;
-}
-
-static why_status run_curve(struct curve *c, why_value *out) {
-    int outputs = outputs_of(c->in);
-    for (int first = 0; first < c->points; first += SETS) {
-        int count = c->points - first < SETS ? c->points - first : SETS;
-        WHY_TRY(run_points(c, first, count));
-        for (int i = 0; i < count; i++) add_point(c, first + i, score_of(c->in, c->logits + (size_t)i * (size_t)outputs));
-    }
-    *out = isfinite(c->area) ? why_defined(c->area) : why_undefined("the model's output is not finite");
-    return WHY_OK;
 }
 
 static why_status deletion(why_score_input *in, const why_params *p, why_value *out) {
-    struct curve c;
-    in->evaluations = 0;
-    why_status st = curve_create(in, &why_metric_deletion, p, &c);
-    for (int i = 0; !st && i < c.n; i++) flip(c.shown, i);
-    if (!st) st = run_curve(&c, out);
-    curve_clear(&c);
-    return st;
+    return full_walk(in, &why_metric_deletion, p, why_walk_hide, area_under, out);
 }
 
 static why_status insertion(why_score_input *in, const why_params *p, why_value *out) {
-    struct curve c;
-    in->evaluations = 0;
-    why_status st = curve_create(in, &why_metric_insertion, p, &c);
-    if (!st) st = run_curve(&c, out);
-    curve_clear(&c);
-    return st;
+    return full_walk(in, &why_metric_insertion, p, why_walk_show, area_under, out);
 }
 
-static int64_t curve_evaluations(const why_params *p, int h, int w) { return points_of(h * w, pixels_per_step(p, w)); }
-
-/* ---------------------------------------------------------------- image x map (Chattopadhyay et al. 2018) */
-#define LEAST_SCORE 1e-4 /* below it a relative drop says nothing */
-
-static const char *reason_against(double y, double o) {
-    if (!isfinite(y) || !isfinite(o)) return "the model's output is not finite";
-    return y < LEAST_SCORE ? "score of the whole image below 1e-4" : NULL;
+static why_status monotonicity(why_score_input *in, const why_params *p, why_value *out) {
+    return full_walk(in, &why_metric_monotonicity, p, why_walk_hide, share_not_rising, out);
 }
 
-/* Y, the score of the whole image, and O, that of image * map + fill * (1 - map). *why: these are no basis for a comparison. */
-static why_status soft_scores(why_score_input *in, const why_metric *metric, double *y, double *o, const char **why) {
-    static const why_grid pixel = {.kind = WHY_GRID_PIXEL};
+static int64_t steps_evaluations(const why_params *p, int h, int w) { return why_walk_steps_of(h * w, pixels_per_step(p, w)); }
+
+/* ---------------------------------------------------------------- area over the perturbation curve (Samek et al. 2017) */
+/* 1 / (L + 1) Sum_k=0..L (f(x_0) - f(x_k)), eq. 12. */
+static double mean_drop(const why_walk *w, double y) {
+    double sum = 0;
+    for (int i = 0; i < w->points; i++) sum += y - w->y[i];
+    return sum / w->points;
+}
+
+static int blocks(int pixels, int side) { return (pixels + side - 1) / side; }
+
+/* Squares of `side` pixels, smaller ones at the right and the lower edge. */
+static void label_squares(int h, int w, int side, int32_t *label) {
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++) label[y * w + x] = y / side * blocks(w, side) + x / side;
+}
+
+static int aopc_points(const why_params *p, int h, int w) {
+    const int side = (int)why_params_int(p, "side"), all = blocks(h, side) * blocks(w, side), steps = (int)why_params_int(p, "steps");
+    return 1 + (steps < all ? steps : all);
+}
+
+static why_status walk_squares(why_score_input *in, const why_params *p, const why_fill *fill, why_walk *w) {
     const why_explanation *e = in->explanation;
-    why_evaluator *ev = why_subject_evaluator(in->subject);
-    why_perturbation p = {.kind = WHY_SOFT_MAP};
-    why_field soft = {0};
-    float *masked = NULL;
-    const float *whole;
-    in->evaluations = 1;
-    WHY_TRY(check_frame(in));
-    WHY_TRY(find_fill(in, metric, &p.fill));
-    *why = "the fill is painted from the pixels that are shown, and a soft map shows all of them in part";
-    if (!p.fill->local) return WHY_OK;
-    WHY_TRY(why_evaluator_original(ev, &whole));
-    *y = score_of(in, whole);
-    why_status st = why_alloc((size_t)outputs_of(in), sizeof *masked, "logits", &masked);
-    if (!st) st = why_field_make(e->map, e->h, e->w, NULL, WHY_POSITIVE, &pixel, NULL, &soft);
-    p.u.soft = soft.v;
-    if (!st) st = why_evaluator_run(ev, &p, 1, masked);
-    if (!st) *o = score_of(in, masked);
-    if (!st) *why = reason_against(*y, *o);
-    why_field_clear(&soft);
-    free(masked);
+    const int side = (int)why_params_int(p, "side");
+    int32_t *label = NULL;
+    WHY_TRY(why_alloc((size_t)e->h * (size_t)e->w, sizeof *label, "squares", &label));
+    label_squares(e->h, e->w, side, label);
+    why_status st = why_walk_regions(in, p, label, blocks(e->h, side) * blocks(e->w, side), w);
+    if (!st) w->points = aopc_points(p, e->h, e->w); /* the first of them */
+    if (!st) st = why_walk_hide(in, fill, w);
+    free(label);
     return st;
 }
 
-static why_status average_drop(why_score_input *in, const why_params *p, why_value *out) {
-    (void)p;
-    double y = NAN, o = NAN;
-    const char *why;
-    WHY_TRY(soft_scores(in, &why_metric_average_drop, &y, &o, &why));
-    *out = why ? why_undefined(why) : why_defined(y > o ? (y - o) / y : 0);
-    return WHY_OK;
+static why_status aopc(why_score_input *in, const why_params *p, why_value *out) {
+    const why_fill *fill;
+    why_walk w = {0};
+    WHY_TRY(why_probe_begin(in));
+    WHY_TRY(why_probe_fill(in, why_metric_aopc.fill, &fill));
+    why_status st = walk_squares(in, p, fill, &w);
+    if (!st) why_walk_hand(in, &w);
+    if (!st) *out = why_walk_is_finite(&w) ? why_defined(mean_drop(&w, w.y[0])) : why_undefined(why_not_finite);
+    why_walk_clear(&w);
+    return st;
 }
 
-static why_status increase(why_score_input *in, const why_params *p, why_value *out) {
-    (void)p;
-    double y = NAN, o = NAN;
-    const char *why;
-    WHY_TRY(soft_scores(in, &why_metric_increase, &y, &o, &why));
-    *out = why ? why_undefined(why) : why_defined(o > y);
-    return WHY_OK;
+static int64_t aopc_evaluations(const why_params *p, int h, int w) { return aopc_points(p, h, w); }
+
+/* ---------------------------------------------------------------- a few shares of the pixels */
+static const double fractions[] = {0.01, 0.03, 0.05, 0.1, 0.2};
+enum { N_FRACTIONS = sizeof fractions / sizeof *fractions };
+
+/* Scores at some shares of the pixels, from either end of the order, and the score of the whole image. */
+static why_status walk_shares(why_score_input *in, const why_params *p, const char *fill_text, const double *share, int n, bool back,
+                              why_walk *w) {
+    const why_fill *fill;
+    WHY_TRY(why_probe_fill(in, fill_text, &fill));
+    WHY_TRY(why_walk_pixels(in, p, w));
+    if (back) why_walk_turn(w);
+    WHY_TRY(why_walk_shares(w, share, n));
+    return why_walk_hide(in, fill, w);
 }
 
-static int64_t one_evaluation(const why_params *p, int h, int w) {
+static why_status aopc_fractions(why_score_input *in, const why_params *p, why_value *out) {
+    why_walk w = {0};
+    double y;
+    WHY_TRY(why_probe_begin(in));
+    WHY_TRY(why_probe_whole(in, &y));
+    const why_status st = walk_shares(in, p, why_metric_aopc_fractions.fill, fractions, N_FRACTIONS, false, &w);
+    if (!st) why_walk_hand(in, &w);
+    if (!st) *out = why_walk_is_finite(&w) && isfinite(y) ? why_defined(mean_drop(&w, y)) : why_undefined(why_not_finite);
+    why_walk_clear(&w);
+    return st;
+}
+
+static int64_t fractions_evaluations(const why_params *p, int h, int w) {
     (void)p, (void)h, (void)w;
-    return 1;
+    return N_FRACTIONS;
+}
+
+/* ---------------------------------------------------------------- ROAD (Rong et al. 2022) */
+static const double tenths[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9}, fifths[] = {0.2, 0.4, 0.6, 0.8};
+
+static const double *road_shares(const why_params *p, int *n) {
+    const bool fine = strcmp(why_params_text(p, "at"), "10-90") == 0;
+    *n = fine ? (int)(sizeof tenths / sizeof *tenths) : (int)(sizeof fifths / sizeof *fifths);
+    return fine ? tenths : fifths;
+}
+
+enum { MOST = 1, LEAST = 2 };
+static int road_ends(const why_params *p) {
+    const char *removed = why_params_text(p, "removed");
+    return strcmp(removed, "most") == 0 ? MOST : strcmp(removed, "least") == 0 ? LEAST : MOST | LEAST;
+}
+
+/* Mean drop as the most relevant go, mean rise as the least relevant go; both: half of their sum, (LeRF - MoRF) / 2. */
+static why_status road(why_score_input *in, const why_params *p, why_value *out) {
+    int n;
+    const double *share = road_shares(p, &n);
+    const int ends = road_ends(p);
+    char fill[64];
+    double y, sum = 0;
+    WHY_TRY(why_probe_begin(in));
+    WHY_TRY(why_probe_whole(in, &y));
+    snprintf(fill, sizeof fill, "noisy_linear(sigma=%.9g)", why_params_real(p, "sigma"));
+    for (int end = MOST; end <= LEAST; end++) {
+        why_walk w = {0};
+        const why_status st = ends & end ? walk_shares(in, NULL, fill, share, n, end == LEAST, &w) : WHY_OK;
+        if (!st && ends & end) sum += end == MOST ? mean_drop(&w, y) : -mean_drop(&w, y);
+        why_walk_clear(&w);
+        if (st) return st;
+    }
+    return isfinite(sum) ? why_give(out, ends == (MOST | LEAST) ? sum / 2 : sum) : why_give_reason(out, why_not_finite);
+}
+
+static int64_t road_evaluations(const why_params *p, int h, int w) {
+    int n;
+    (void)h, (void)w;
+    (void)road_shares(p, &n);
+    return road_ends(p) == (MOST | LEAST) ? 2 * n : n;
+}
+
+/* ---------------------------------------------------------------- IROF (Rieger and Hansen 2020) */
+/* Area over the curve of y_k / y_0 as segments go, over the share of the segments. */
+static double area_over(const why_walk *w) {
+    double area = 0;
+    for (int i = 1; i < w->points; i++) area += 1 - (w->y[i] + w->y[i - 1]) / (2 * w->y[0]);
+    return area / (w->points - 1);
+}
+
+static why_status irof(why_score_input *in, const why_params *p, why_value *out) {
+    char segmenter[64];
+    const why_segments *s;
+    const why_fill *fill;
+    why_walk w = {0};
+    WHY_TRY(why_probe_begin(in));
+    snprintf(segmenter, sizeof segmenter, "slic(n_segments=%lld)", (long long)why_params_int(p, "segments"));
+    WHY_TRY(why_subject_segments(in->subject, segmenter, &s));
+    WHY_TRY(why_probe_fill(in, why_metric_irof.fill, &fill));
+    why_status st = why_walk_regions(in, p, s->label, s->n, &w);
+    if (!st) st = why_walk_hide(in, fill, &w);
+    if (!st) why_walk_hand(in, &w);
+    if (!st && !why_walk_is_finite(&w)) *out = why_undefined(why_not_finite);
+    else if (!st) *out = w.y[0] < WHY_LEAST_SCORE ? why_undefined(why_score_too_small) : why_defined(area_over(&w));
+    why_walk_clear(&w);
+    return st;
+}
+
+static int64_t irof_evaluations(const why_params *p, int h, int w) {
+    (void)h, (void)w;
+    return why_params_int(p, "segments") + 1;
 }
 
 /* ---------------------------------------------------------------- table lines */
-static const why_param curve_params[] = {
+static const why_param step_params[] = {
     {"step", WHY_PARAM_INT, "0", 0, 1 << 30, NULL, "pixels per step; 0: one row of the image (RISE's 224 at 224 x 224)"},
+    WHY_WALK_PARAMS,
+    {0},
+};
+
+static const why_param aopc_params[] = {
+    {"side", WHY_PARAM_INT, "9", 1, 4096, NULL, "side of the squares that are hidden, pixels"},
+    {"steps", WHY_PARAM_INT, "100", 1, 1 << 30, NULL, "squares that are hidden, one after the other; fewer when there are fewer"},
+    WHY_WALK_PARAMS,
+    {0},
+};
+
+static const why_param fraction_params[] = {WHY_WALK_PARAMS, {0}};
+
+static const why_param road_params[] = {
+    {"removed", WHY_PARAM_CHOICE, "both", 0, 0, "both|most|least",
+     "(LeRF - MoRF) / 2; or the mean drop as the most relevant go; or the mean rise as the least relevant go"},
+    {"at", WHY_PARAM_CHOICE, "20-80", 0, 0, "20-80|10-90", "percent of the pixels that go: 20, 40, 60, 80 or 10, 20, ... 90"},
+    {"sigma", WHY_PARAM_REAL, "0.01", 0, 10, NULL, "noise on what is painted, in units of the normalised image"},
+    {0},
+};
+
+static const why_param irof_params[] = {
+    {"segments", WHY_PARAM_INT, "100", 2, 100000, NULL, "segments of slic; about so many are made"},
+    WHY_WALK_PARAMS,
     {0},
 };
 
@@ -217,10 +253,10 @@ const why_metric why_metric_deletion = {
     .flags = WHY_METRIC_FILL | WHY_METRIC_CURVE,
     .lo = 0,
     .hi = 1,
-    .params = curve_params,
+    .params = step_params,
     .fill = "zero",
     .score = deletion,
-    .evaluations = curve_evaluations,
+    .evaluations = steps_evaluations,
 };
 
 const why_metric why_metric_insertion = {
@@ -232,36 +268,80 @@ const why_metric why_metric_insertion = {
     .flags = WHY_METRIC_FILL | WHY_METRIC_CURVE,
     .lo = 0,
     .hi = 1,
-    .params = curve_params,
+    .params = step_params,
     .fill = "gaussian(k=11,sigma=5)",
     .score = insertion,
-    .evaluations = curve_evaluations,
+    .evaluations = steps_evaluations,
 };
 
-const why_metric why_metric_average_drop = {
-    .name = "average_drop",
-    .help = "relative loss of the score when the image is multiplied by the positive map",
-    .source = "Chattopadhyay et al. 2018 (Grad-CAM++)",
-    .kind = WHY_SCORE,
-    .better = WHY_BETTER_LOW,
-    .flags = WHY_METRIC_FILL,
-    .lo = 0,
-    .hi = 1,
-    .fill = "zero",
-    .score = average_drop,
-    .evaluations = one_evaluation,
-};
-
-const why_metric why_metric_increase = {
-    .name = "increase",
-    .help = "1 when the score grows as the image is multiplied by the positive map, else 0",
-    .source = "Chattopadhyay et al. 2018 (Grad-CAM++)",
+const why_metric why_metric_monotonicity = {
+    .name = "monotonicity",
+    .help = "share of the steps of the deletion curve at which the score does not rise",
+    .source = "Arya et al. 2019, by steps",
     .kind = WHY_SCORE,
     .better = WHY_BETTER_HIGH,
     .flags = WHY_METRIC_FILL,
     .lo = 0,
     .hi = 1,
+    .params = step_params,
     .fill = "zero",
-    .score = increase,
-    .evaluations = one_evaluation,
+    .score = monotonicity,
+    .evaluations = steps_evaluations,
+};
+
+const why_metric why_metric_aopc = {
+    .name = "aopc",
+    .help = "mean drop of the score over the first steps, none and up to 100 squares hidden, by the mean of their pixels",
+    .source = "Samek et al. 2017",
+    .kind = WHY_SCORE,
+    .better = WHY_BETTER_HIGH,
+    .flags = WHY_METRIC_FILL | WHY_METRIC_CURVE,
+    .lo = -1,
+    .hi = 1,
+    .params = aopc_params,
+    .fill = "mean",
+    .score = aopc,
+    .evaluations = aopc_evaluations,
+};
+
+const why_metric why_metric_aopc_fractions = {
+    .name = "aopc_fractions",
+    .help = "mean drop of the score with 1, 3, 5, 10 and 20 % of the pixels hidden",
+    .source = "Samek et al. 2017, at a few shares",
+    .kind = WHY_SCORE,
+    .better = WHY_BETTER_HIGH,
+    .flags = WHY_METRIC_FILL | WHY_METRIC_CURVE,
+    .lo = -1,
+    .hi = 1,
+    .params = fraction_params,
+    .fill = "mean",
+    .score = aopc_fractions,
+    .evaluations = fractions_evaluations,
+};
+
+const why_metric why_metric_road = {
+    .name = "road",
+    .help = "remove and debias: pixels that go are painted from those around them by noisy linear imputation",
+    .source = "Rong et al. 2022",
+    .kind = WHY_SCORE,
+    .better = WHY_BETTER_HIGH,
+    .lo = -1,
+    .hi = 1,
+    .list = "removed",
+    .params = road_params,
+    .score = road,
+    .evaluations = road_evaluations,
+};
+
+const why_metric why_metric_irof = {
+    .name = "irof",
+    .help = "area over the relative score as the segments with the highest mean are replaced one after the other",
+    .source = "Rieger and Hansen 2020",
+    .kind = WHY_SCORE,
+    .better = WHY_BETTER_HIGH,
+    .flags = WHY_METRIC_FILL | WHY_METRIC_CURVE,
+    .params = irof_params,
+    .fill = "mean",
+    .score = irof,
+    .evaluations = irof_evaluations,
 };

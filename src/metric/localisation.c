@@ -160,9 +160,12 @@ MASK_METRIC(mask_iou_area, WHY_BETTER_HIGH, "IoU of the ground-truth mask and th
 MASK_METRIC(mask_iou_75, WHY_BETTER_HIGH, "IoU of the ground-truth mask and the pixels above the map's 75th percentile",
             "expected IoU under random tie-breaking");
 MASK_METRIC(relevance_mass, WHY_BETTER_HIGH, "share of the positive attribution that lies on the object", "Arras et al. 2022");
-MASK_METRIC(relevance_rank, WHY_BETTER_HIGH, "share of the map's strongest pixels, as many as the object has, that lie on it", "Arras et al. 2022");
-MASK_METRIC(mass_outside, WHY_BETTER_LOW, "share of the absolute attribution that lies beside the object", "energy-based pointing, its complement");
-MASK_METRIC(positive_share, WHY_BETTER_HIGH, "share of the absolute attribution on the object that speaks for the class", "sign of the mass on the object");
+MASK_METRIC(relevance_rank, WHY_BETTER_HIGH,
+            "share of the map's strongest pixels, as many as the object has, that lie on it", "Arras et al. 2022");
+MASK_METRIC(mass_outside, WHY_BETTER_LOW, "share of the absolute attribution that lies beside the object",
+            "energy-based pointing, its complement");
+MASK_METRIC(positive_share, WHY_BETTER_HIGH, "share of the absolute attribution on the object that speaks for the class",
+            "sign of the mass on the object");
 
 static const why_param pointing_params[] = {
     {"tolerance", WHY_PARAM_INT, "15", 0, 100, NULL, "distance in pixels at which a miss still counts as a hit"},

@@ -24,8 +24,20 @@ const why_metric *const why_metrics[] = {
     &why_metric_sign_flip,
     &why_metric_deletion,
     &why_metric_insertion,
+    &why_metric_monotonicity,
+    &why_metric_aopc,
+    &why_metric_aopc_fractions,
+    &why_metric_road,
+    &why_metric_irof,
     &why_metric_average_drop,
     &why_metric_increase,
+    &why_metric_average_gain,
+    &why_metric_average_drop_s,
+    &why_metric_increase_s,
+    &why_metric_faithfulness_correlation,
+    &why_metric_mu_fidelity,
+    &why_metric_infidelity,
+    &why_metric_completeness,
     &why_metric_mask_iou_area,
     &why_metric_mask_iou_75,
     &why_metric_pointing_game,
@@ -44,6 +56,13 @@ const why_metric *why_metric_find(const char *name) {
     for (const why_metric *const *m = why_metrics; *m; m++)
         if (strcmp((*m)->name, name) == 0) return *m;
     return NULL;
+}
+
+/* The one parameter that turns a metric round is the end that a curve begins with. */
+int why_metric_better(const why_metric *m, const why_params *p) {
+    const bool turned = p && why_params_has(p, "first") && strcmp(why_params_text(p, "first"), "least") == 0;
+    if (!turned || m->better == WHY_BETTER_NONE) return m->better;
+    return m->better == WHY_BETTER_HIGH ? WHY_BETTER_LOW : WHY_BETTER_HIGH;
 }
 
 bool why_metric_suits(const why_metric *m, why_policy policy, const why_grid *grid) {

@@ -16,7 +16,13 @@ extern const why_metric why_metric_ssim, why_metric_rbo, why_metric_emd;
 extern const why_metric why_metric_feature_agreement, why_metric_sign_agreement, why_metric_rank_agreement,
     why_metric_signed_rank_agreement, why_metric_pairwise_rank_agreement, why_metric_within_region, why_metric_sign_flip;
 /* faithfulness.c */
-extern const why_metric why_metric_deletion, why_metric_insertion, why_metric_average_drop, why_metric_increase;
+extern const why_metric why_metric_deletion, why_metric_insertion, why_metric_monotonicity, why_metric_aopc, why_metric_aopc_fractions,
+    why_metric_road, why_metric_irof;
+/* soft.c */
+extern const why_metric why_metric_average_drop, why_metric_increase, why_metric_average_gain, why_metric_average_drop_s,
+    why_metric_increase_s;
+/* draws.c */
+extern const why_metric why_metric_faithfulness_correlation, why_metric_mu_fidelity, why_metric_infidelity, why_metric_completeness;
 /* complexity.c */
 extern const why_metric why_metric_sparsity, why_metric_gini, why_metric_entropy, why_metric_effective_complexity;
 /* localisation.c */

@@ -20,11 +20,12 @@ static void take_point(void *ctx, int step, double x, double y) {
     if (!sink->st) c->curve[c->n_curve++] = (why_curve_point){sink->metric, step, x, y};
 }
 
-/* Ties and draws of a score belong to (cell's draws, metric), not to the target: equal maps get equal scores. */
-static why_status score_stream(const why_pipeline *p, const why_frame *f, int cell, int metric, why_stream *out) {
+/* Ties and draws of scores belong to the cell's draws. Not to the target: equal maps get equal scores. Not to the metric: curves
+ * that hide the same pixels ask for the same pictures, which are computed once. */
+static why_status score_stream(const why_pipeline *p, const why_frame *f, int cell, why_stream *out) {
     char *use;
     why_buf b = {0};
-    why_buf_printf(&b, "%s %s", p->plan->cells[cell].draw, p->plan->metrics[metric].uid);
+    why_buf_printf(&b, "scores of %s", p->plan->cells[cell].draw);
     WHY_TRY(why_buf_take(&b, &use));
     *out = why_subject_stream(f->subject, use);
     free(use);
@@ -33,16 +34,17 @@ static why_status score_stream(const why_pipeline *p, const why_frame *f, int ce
 
 static why_status score_once(why_pipeline *p, const why_frame *f, int cell, int metric, why_value *value) {
     const why_plan_metric *m = &p->plan->metrics[metric];
+    const why_output own = p->plan->methods[p->plan->cells[cell].method].output;
     why_cell_state *s = &p->cell[cell];
     struct curve_sink sink = {s, metric, WHY_OK};
     why_score_input in = {.subject = f->subject,
                           .class_index = s->class_index,
-                          .output = WHY_PROBABILITY,
+                          .output = m->metric->flags & WHY_METRIC_OWN_OUTPUT ? own : WHY_PROBABILITY,
                           .explanation = why_map_of(p, cell),
                           .fill = m->fill,
                           .curve = take_point,
                           .curve_ctx = &sink};
-    WHY_TRY(score_stream(p, f, cell, metric, &in.stream));
+    WHY_TRY(score_stream(p, f, cell, &in.stream));
     WHY_TRY(m->metric->score(&in, m->params, value));
     return sink.st;
 }

@@ -1,14 +1,15 @@
 #!/usr/bin/python3
 """Reference values of the metrics from scipy, scikit-learn and plain numpy, for tests/unit/metric. Usage: make_metric.py.
 
-Writes beside itself metric/{maps,segments,masks}.npy and the tables agreement.csv, order.csv, complexity.csv,
+Writes beside itself metric/{maps,segments,masks}.npy, metric/road_*.npy and the tables agreement.csv, order.csv, complexity.csv,
 localisation.csv (value "null" = undefined). Needs numpy, scipy, scikit-image, scikit-learn, onnx (for the linear model)."""
 import csv
 import itertools
 import pathlib
 
 import numpy as np
-from scipy import ndimage, optimize, spatial, stats
+from scipy import ndimage, optimize, sparse, spatial, stats
+import scipy.sparse.linalg
 from skimage.metrics import structural_similarity
 from sklearn.metrics import jaccard_score
 
@@ -290,6 +291,39 @@ def linear_model(path):
     np.save(OUT / "linear_bias.npy", bias)
 
 
+def road_fills():
+    """ROAD's imputation without noise: the equations of the hidden pixels, written down one by one, by a direct solver."""
+    h, w = 22, 19
+    draw = np.random.default_rng(7)
+    image = draw.integers(0, 256, (h, w, 3)).astype("u1")
+    few, most = draw.random((h, w)) > .2, draw.random((h, w)) > .8
+    y, x = np.mgrid[:h, :w]
+    block, one = ~((y > 3) & (x < 14)), (y == 5) & (x == 6)
+    shown = np.array([few, most, block, one, ~one, x % 2 == 0])
+    solved = []
+    for s in shown:
+        number = np.full((h, w), -1)
+        number[~s] = np.arange((~s).sum())
+        n = int((~s).sum())
+        matrix, right = sparse.lil_matrix((n, n)), np.zeros((n, 3))
+        for i, (r, c) in enumerate(zip(*np.nonzero(~s))):
+            near = [(r + a, c + b, 1 / 6 if a == 0 or b == 0 else 1 / 12) for a in (-1, 0, 1) for b in (-1, 0, 1) if a or b]
+            near = [t for t in near if 0 <= t[0] < h and 0 <= t[1] < w]
+            total = sum(t[2] for t in near)
+            matrix[i, i] = 1
+            for a, b, weight in near:
+                if s[a, b]:
+                    right[i] += weight / total * image[a, b]
+                else:
+                    matrix[i, number[a, b]] = -weight / total
+        full = image.astype(np.float64)
+        full[~s] = sparse.linalg.spsolve(matrix.tocsr(), right).reshape(n, 3)
+        solved.append(full)
+    np.save(OUT / "road_image.npy", image)
+    np.save(OUT / "road_shown.npy", shown.astype("u1"))
+    np.save(OUT / "road_solved.npy", np.array(solved, "<f4"))
+
+
 def text(value):
     return "null" if value is None else f"{value:.9g}"
 
@@ -337,6 +371,7 @@ def main():
                 for tolerance in (0, 3, 15):
                     out.writerow([i, k, "pointing_game", tolerance, text(pointing(m, mask, tolerance))])
     linear_model(OUT / "linear.onnx")
+    road_fills()
 
 
 main()

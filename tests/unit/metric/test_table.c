@@ -46,8 +46,10 @@ static void the_names_that_jobs_use(void **state) {
                                         "cosine", "ssim", "feature_agreement", "sign_agreement", "rank_agreement",
                                         "signed_rank_agreement", "pairwise_rank_agreement", "rbo", "emd", "within_region", "sign_flip",
                                         "deletion", "insertion", "average_drop", "increase", "sparsity", "gini", "mask_iou_area", "mask_iou_75",
-                                        "pointing_game", "relevance_mass", "relevance_rank", "mass_outside", "positive_share", "entropy",
-                                        "effective_complexity"};
+                                        "pointing_game", "relevance_mass", "relevance_rank", "mass_outside", "positive_share",
+                                        "entropy", "effective_complexity", "monotonicity", "aopc", "aopc_fractions", "road", "irof", "average_gain",
+                                        "average_drop_s", "increase_s", "faithfulness_correlation", "mu_fidelity", "infidelity",
+                                        "completeness"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!why_metric_find(names[i])) fail_msg("no metric '%s'", names[i]);
     assert_null(why_metric_find("pears"));
@@ -78,12 +80,25 @@ static void pair_metrics_know_their_policies_and_grids(void **state) {
     assert_false(why_metric_suits(why_metric_find("emd"), WHY_POSITIVE, &cells));
 }
 
+static void the_better_end_follows_the_first(void **state) {
+    (void)state;
+    const why_metric *m = why_metric_find("deletion");
+    why_params *p;
+    assert_int_equal(why_params_create(m->params, &p), WHY_OK);
+    assert_int_equal(why_metric_better(m, p), WHY_BETTER_LOW);
+    assert_int_equal(why_params_set(p, "first", "least"), WHY_OK);
+    assert_int_equal(why_metric_better(m, p), WHY_BETTER_HIGH);
+    assert_int_equal(why_metric_better(why_metric_find("gini"), NULL), WHY_BETTER_HIGH);
+    why_params_destroy(&p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_line_is_complete),
         cmocka_unit_test(parameters_and_fills_are_valid),
         cmocka_unit_test(the_names_that_jobs_use),
         cmocka_unit_test(pair_metrics_know_their_policies_and_grids),
+        cmocka_unit_test(the_better_end_follows_the_first),
         cmocka_unit_test(curves_say_what_they_cost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
