@@ -78,8 +78,8 @@ const char *why_output_name(why_output o);
 /* Pictures beside the one that is perturbed, in the model's frame: a job's list, for background sets. */
 typedef struct why_gallery {
     int n;
-    why_status (*load)(void *ctx, int index, why_image *out); /* `out` owned by the caller */
-    void *ctx;                                                /* borrowed, as all of it */
+    why_status (*load)(const void *ctx, int index, why_image *out); /* `out` owned by the caller */
+    const void *ctx;                                                /* borrowed, as all of it */
 } why_gallery;
 
 typedef struct why_evaluator_options {

@@ -11,6 +11,7 @@
 #include "base/npy.h"
 #include "cli/cli.h"
 #include "cli/text_table.h"
+#include "run/gallery.h"
 #include "run/plan.h"
 #include "run/target.h"
 #include "whypix/explain.h"
@@ -56,6 +57,7 @@ struct explain {
     why_model *model;
     const why_model_info *info;
     why_plan *plan; /* when --preprocess names a job */
+    why_listed listed; /* its images, for background sets */
     why_preprocess preprocess;
     why_fit fit;
     why_image image; /* in the model's frame */
@@ -102,6 +104,7 @@ static why_status choose_preprocess(struct explain *e) {
     const why_plan_model *chosen = &e->plan->models[0];
     for (int i = 0; i < e->plan->n_models; i++)
         if (strcmp(why_model_get_info(e->plan->models[i].model)->sha256, e->info->sha256) == 0) chosen = &e->plan->models[i];
+    e->listed = (why_listed){e->plan, (int)(chosen - e->plan->models)};
     e->preprocess = chosen->preprocess;
     e->fit = chosen->fit;
     return why_args_given(e->args, "fit") ? parse_fit(why_args_text(e->args, "fit"), e->info, &e->fit) : WHY_OK;
@@ -149,6 +152,7 @@ static why_status open_all(struct explain *e) {
     WHY_TRY(load_picture(e));
     WHY_TRY(why_pool_create(threads, &e->pool));
     why_evaluator_options options = {.model = e->model, .preprocess = &e->preprocess, .pool = e->pool, .max_batch = (int)batch};
+    if (e->plan) options.gallery = why_gallery_of(&e->listed);
     WHY_TRY(why_evaluator_create(&options, &e->evaluator));
     WHY_TRY(why_subject_create(e->evaluator, &e->image, e->mask, (uint64_t)seed, e->image_key, &e->subject));
     WHY_TRY(why_evaluator_original(e->evaluator, &e->logits));

@@ -113,6 +113,14 @@ why_status why_background_check(const char *text) {
     return WHY_OK;
 }
 
+why_status why_baseline_check(const char *text) {
+    why_background_spec s;
+    WHY_TRY(why_background_parse(text, &s));
+    const bool one = s.n_parts == 1 && s.part[0].kind == WHY_BACKGROUND_FILL;
+    why_background_spec_clear(&s);
+    return one ? WHY_OK : why_fail(WHY_EARG, "baseline '%s': want one fill of the picture; shap_deep takes a background of others", text);
+}
+
 /* ---------------------------------------------------------------- the pictures */
 /* One of the two is set. */
 struct why_reference {

@@ -36,6 +36,8 @@ int64_t why_background_count(const char *text);
 int why_background_pick(const why_background_part *part, int listed, int i);
 /* Is this text fine as a background, as far as can be told without pictures? For job files. */
 why_status why_background_check(const char *text) WHY_MUST_USE;
+/* The same as a baseline: one fill of the picture. */
+why_status why_baseline_check(const char *text) WHY_MUST_USE;
 
 /* The references of one picture, ready to be looked at. */
 typedef struct why_background {

@@ -7,7 +7,7 @@
 
 static const why_param params[] = {
     {"baseline", WHY_PARAM_TEXT, "zero", 0, 0, NULL,
-     "the picture that the image is compared with, as a fill: zero, mean, blur(kx,ky), ...; or file(F.npy)"},
+     "the picture that the image is compared with, as a fill: zero, mean, blur(kx,ky), ..."},
     WHY_CHANNELS_PARAM("sum"),
     {0},
 };
@@ -15,9 +15,9 @@ static const why_param params[] = {
 static why_status explain(const why_request *r, why_explanation *out) {
     why_background b;
     const char *text = why_params_text(r->params, "baseline");
+    WHY_TRY(why_baseline_check(text));
     WHY_TRY(why_background_open(r, text, &b));
-    why_status st = b.n == 1 ? why_deep_explain(r, &b, out)
-                             : why_fail(WHY_EARG, "baseline '%s': %d pictures, want 1 (shap_deep takes a background of several)", text, b.n);
+    why_status st = why_deep_explain(r, &b, out);
     why_background_clear(&b);
     return st;
 }

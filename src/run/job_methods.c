@@ -45,7 +45,7 @@ static why_status check_calls(const why_node *at, const why_explainer *explainer
         const char *name;
         why_status (*check)(const char *text);
     } calls[] = {{"segmenter", check_segmenter}, {"masker", check_fill}, {"fill", check_what_hides},
-                 {"baseline", why_background_check}, {"background", why_background_check}};
+                 {"baseline", why_baseline_check}, {"background", why_background_check}};
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         if (!why_params_has(params, calls[i].name) || !*why_params_text(params, calls[i].name)) continue;
         const why_node *value = why_node_get(at, calls[i].name);

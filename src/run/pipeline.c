@@ -10,8 +10,12 @@
 static why_status create_evaluators(why_pipeline *p) {
     for (int m = 0; m < p->plan->n_models; m++) {
         const why_plan_model *model = &p->plan->models[m];
-        const why_evaluator_options options = {
-            .model = model->model, .preprocess = &model->preprocess, .pool = p->pool, .max_batch = p->plan->batch};
+        p->listed[m] = (why_listed){p->plan, m};
+        const why_evaluator_options options = {.model = model->model,
+                                               .preprocess = &model->preprocess,
+                                               .pool = p->pool,
+                                               .max_batch = p->plan->batch,
+                                               .gallery = why_gallery_of(&p->listed[m])};
         WHY_TRY(why_evaluator_create(&options, &p->evaluator[m]));
     }
     return WHY_OK;
@@ -28,6 +32,7 @@ static why_status fill_pipeline(why_pipeline *p, int threads) {
     const why_plan *plan = p->plan;
     WHY_TRY(why_alloc((size_t)plan->n_models, sizeof *p->evaluator, "pipeline", &p->evaluator));
     WHY_TRY(why_alloc((size_t)plan->n_models + 1, sizeof *p->first, "pipeline", &p->first));
+    WHY_TRY(why_alloc((size_t)plan->n_models, sizeof *p->listed, "pipeline", &p->listed));
     WHY_TRY(why_alloc((size_t)plan->n_cells, sizeof *p->params, "pipeline", &p->params));
     WHY_TRY(why_alloc((size_t)plan->n_cells, sizeof *p->cell, "pipeline", &p->cell));
     find_first_cells(p);
@@ -65,6 +70,7 @@ void why_pipeline_destroy(why_pipeline **out) {
     free(p->cell);
     free(p->params);
     free(p->first);
+    free(p->listed);
     free(p->evaluator);
     free(p);
     *out = NULL;

@@ -2,6 +2,7 @@
 #ifndef WHYPIX_RUN_PIPELINE_IMAGE_H
 #define WHYPIX_RUN_PIPELINE_IMAGE_H
 
+#include "run/gallery.h"
 #include "run/pipeline.h"
 #include "store/archive.h"
 #include "store/record.h"
@@ -37,6 +38,7 @@ struct why_pipeline {
     const why_plan *plan;
     why_pool *pool;
     why_evaluator **evaluator; /* per model */
+    why_listed *listed;        /* per model: the list of images as its evaluator's gallery */
     why_params **params;       /* per cell, with its budget */
     int *first;                /* cells of model m: first[m] .. first[m+1]-1 */
     why_cell_state *cell;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run/gallery.h"
 #include "run/plan_build.h"
 
 enum { MAX_CELLS = 65535 };
@@ -42,11 +43,22 @@ static why_status draw_text(why_arena *arena, const why_job_method *m, const cha
     return st;
 }
 
+/* Another list or file is another background set, and so another method. */
+static why_status put_background(const why_plan *p, const why_job_method *m, why_buf *json) {
+    char hex[65];
+    WHY_TRY(why_background_sha256(p, m, hex));
+    if (!*hex) return WHY_OK;
+    json->size--;
+    why_buf_printf(json, ",\"background_sha256\":\"%s\"}", hex);
+    return why_buf_status(json);
+}
+
 static why_status add_method(why_plan *p, why_job_method *from, int index) {
     why_plan_method *m = &p->methods[index];
     why_buf b = {0};
     *m = (why_plan_method){.id = index + 1, .name = from->name, .explainer = from->explainer, .output = from->output};
     WHY_TRY(method_json(from->params, from->output, &b));
+    WHY_TRY(put_background(p, from, &b));
     WHY_TRY(why_plan_text(p->arena, &b, &m->canonical));
     WHY_TRY(draw_text(p->arena, from, &m->draw));
     why_buf_text(&b, "method\n");

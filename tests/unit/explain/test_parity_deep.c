@@ -4,27 +4,37 @@
 
 typedef struct folder {
     const char *dir, *model;
+    bool committed;
     int class_index;
     bool captum; /* captum's DeepLIFT is complete on this net: it says by how much it is not */
 } folder;
 
-static const folder tinyvgg = {"fixtures/tinyvgg_pug", "fixtures/tinyvgg_pug/model.onnx", 4, false};
-static const folder tinyresnet = {"fixtures/tinyresnet_zebra", "fixtures/tinyresnet_zebra/model.onnx", 1, true};
-static const folder tinydense = {"fixtures/tinydense_espresso", "fixtures/tinydense_espresso/model.onnx", 3, true};
+static const folder tinyvgg = {"fixtures/tinyvgg_pug", "fixtures/tinyvgg_pug/model.onnx", false, 4, false};
+static const folder tinyresnet = {"fixtures/tinyresnet_zebra", "fixtures/tinyresnet_zebra/model.onnx", false, 1, true};
+static const folder tinydense = {"fixtures/tinydense_espresso", "fixtures/tinydense_espresso/model.onnx", false, 3, true};
+
+static const folder golden = {"tests/golden/explain", "tests/golden/explain/tiny.onnx", true, 1, false};
+
+static void path_in(const folder *f, const char *name, char path[4096]) {
+    char relative[512];
+    snprintf(relative, sizeof relative, "%s/%s.npy", f->dir, name);
+    if (f->committed) test_source(relative, path);
+    else if (!test_data(relative, path)) skip();
+}
 
 static float *load(const folder *f, const char *name, why_shape *shape) {
-    char relative[512], path[4096];
+    char path[4096];
     float *v;
-    snprintf(relative, sizeof relative, "%s/%s.npy", f->dir, name);
-    if (!test_data(relative, path)) skip();
+    path_in(f, name, path);
     TRY(why_npy_load_f32(path, shape, &v));
     return v;
 }
 
 static void open_folder(const folder *f, scene *s) {
-    char model[4096], image[4096], relative[512];
-    snprintf(relative, sizeof relative, "%s/image_u8.npy", f->dir);
-    if (!test_data(relative, image) || !test_data(f->model, model)) skip();
+    char model[4096], image[4096];
+    path_in(f, "image_u8", image);
+    if (f->committed) test_source(f->model, model);
+    else if (!test_data(f->model, model)) skip();
     scene_open_with(s, model, image, 8, 1);
 }
 
@@ -88,6 +98,7 @@ static float *summed(const folder *f, const char *name, size_t n) {
     return v;
 }
 
+/* The map that settings give, against a file: the peer's values summed over channels. */
 static why_explanation check(const folder *f, const scene *s, const char *file, const char *explainer, const char *const *settings) {
     const size_t n = (size_t)s->image.h * (size_t)s->image.w;
     float *want = summed(f, file, n);
@@ -121,16 +132,105 @@ static void check_folder(const folder *f) {
     scene_close(&s);
 }
 
-#define FIXTURE(name) static void name##_fixture(void **state) { (void)state, check_folder(&name); }
+/* ---------------------------------------------------------------- own draws */
+/* A mean of `n` draws of ours against the peer's of its own: within three standard errors of the difference nearly
+ * everywhere. Errors of single positions come from the spread of `n` maps of one draw each. */
+static void check_own_draws(const folder *f) {
+    enum { N = 50 };
+    scene s;
+    char seed[16];
+    open_folder(f, &s);
+    spool b = background(f);
+    const size_t n = (size_t)s.image.h * (size_t)s.image.w;
+    float *want = summed(f, "shap_gradient", n);
+    double *sum = calloc(n, sizeof *sum), *squares = calloc(n, sizeof *squares), worst = 0;
+    size_t far = 0;
+    for (int k = 0; k < N; k++) {
+        snprintf(seed, sizeof seed, "draw %d", k);
+        why_params *p;
+        why_explanation e;
+        TRY(why_params_create(why_explainer_find("shap_gradient")->params, &p));
+        TRY(why_params_set(p, "samples", "1"));
+        TRY(why_params_set(p, "background", b.text));
+        TRY(why_explanation_create(s.image.h, s.image.w, &e));
+        const why_request r = {.subject = s.subject, .class_index = f->class_index, .output = WHY_LOGIT, .params = p,
+                               .stream = why_subject_stream(s.subject, seed)};
+        TRY(why_explainer_find("shap_gradient")->explain(&r, &e));
+        for (size_t i = 0; i < n; i++) sum[i] += e.map[i], squares[i] += (double)e.map[i] * e.map[i];
+        why_explanation_clear(&e);
+        why_params_destroy(&p);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const double mean = sum[i] / N, variance = (squares[i] / N - mean * mean) * N / (N - 1);
+        const double z = fabs(mean - want[i]) / sqrt(2 * variance / N);
+        worst = fmax(worst, z);
+        far += z > 3;
+    }
+    const char *slash = strrchr(f->dir, '/');
+    printf("  %-18s %-26s %.2f %% beyond 3 standard errors, worst %.1f\n", slash + 1, "shap_gradient, own draws", 100.0 * (double)far / (double)n, worst);
+    assert_true((double)far <= 0.01 * (double)n);
+    free(want);
+    free(sum);
+    free(squares);
+    unlink(b.path);
+    scene_close(&s);
+}
+
+/* ---------------------------------------------------------------- the committed net */
+static void golden_maps(void **state) {
+    (void)state;
+    scene s;
+    char path[4096], text[4200], draws[4096];
+    open_folder(&golden, &s);
+    path_in(&golden, "deep_background", path);
+    snprintf(text, sizeof text, "file(%s)", path);
+    why_explanation e = check(&golden, &s, "deep_three", "shap_deep", SETTINGS("background", text));
+    assert_true(fabs(e.residual) < 2e-5);
+    why_explanation_clear(&e);
+    e = check(&golden, &s, "deep_blurred", "deeplift", SETTINGS("baseline", "blur(9,9)"));
+    assert_true(fabs(e.residual) < 2e-5);
+    why_explanation_clear(&e);
+    path_in(&golden, "deep_gradient_draws", draws);
+    e = check(&golden, &s, "deep_gradient", "shap_gradient", SETTINGS("background", text, "draws", draws, "samples", "12"));
+    why_explanation_clear(&e);
+    scene_close(&s);
+}
+
+/* captum's map of a layer is that layer's size: enlarged here as ours is. */
+static void golden_layer(void **state) {
+    (void)state;
+    scene s;
+    char path[4096], text[4200], draws[4096];
+    why_shape shape;
+    open_folder(&golden, &s);
+    path_in(&golden, "deep_background", path);
+    path_in(&golden, "deep_layer_draws", draws);
+    snprintf(text, sizeof text, "file(%s)", path);
+    float *v = load(&golden, "deep_layer", &shape), *want = malloc((size_t)(s.image.h * s.image.w) * sizeof *want);
+    const int64_t n = shape.dim[1] * shape.dim[2];
+    for (int64_t k = n; k < shape.dim[0] * n; k++) v[k % n] += v[k];
+    why_map_resize(v, (int)shape.dim[1], (int)shape.dim[2], want, s.image.h, s.image.w);
+    why_explanation e = scene_explain(&s, "shap_gradient", golden.class_index,
+                                      SETTINGS("background", text, "draws", draws, "samples", "12", "layer", "/4/Relu"));
+    report(&golden, "deep_layer", compare(e.map, want, (size_t)(s.image.h * s.image.w)));
+    why_explanation_clear(&e);
+    free(v);
+    free(want);
+    scene_close(&s);
+}
+
+#define FIXTURE(name)                                                                                                                      \
+    static void name##_fixture(void **state) { (void)state, check_folder(&name); }                                                         \
+    static void name##_draws(void **state) { (void)state, check_own_draws(&name); }
 FIXTURE(tinyvgg)
 FIXTURE(tinyresnet)
 FIXTURE(tinydense)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tinyvgg_fixture),
-        cmocka_unit_test(tinyresnet_fixture),
-        cmocka_unit_test(tinydense_fixture),
+        cmocka_unit_test(golden_maps),        cmocka_unit_test(golden_layer),      cmocka_unit_test(tinyvgg_fixture),
+        cmocka_unit_test(tinyresnet_fixture), cmocka_unit_test(tinydense_fixture), cmocka_unit_test(tinyvgg_draws),
+        cmocka_unit_test(tinyresnet_draws),   cmocka_unit_test(tinydense_draws),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
