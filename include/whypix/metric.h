@@ -87,6 +87,15 @@ typedef struct why_metric {
 
 extern const why_metric *const why_metrics[]; /* THE table, NULL-terminated */
 const why_metric *why_metric_find(const char *name);
+
+/* A name that stands for several metrics in a job file. */
+typedef struct why_metric_set {
+    const char *name, *help;
+    const char *const *items; /* "topk_iou(area=0.05)", ..., NULL */
+} why_metric_set;
+extern const why_metric_set why_metric_sets[]; /* ends with a NULL name */
+const why_metric_set *why_metric_set_find(const char *name);
+
 /* WHY_BETTER_...: `better`, or its opposite for a curve that begins with the least relevant. `p` may be NULL. */
 int why_metric_better(const why_metric *m, const why_params *p);
 /* Is a pair metric defined under this policy and on this grid? Where it is not, plans have no row of it. */

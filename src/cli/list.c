@@ -41,6 +41,13 @@ static void list_metrics(void) {
     }
 }
 
+static void list_sets(void) {
+    for (const why_metric_set *s = why_metric_sets; s->name; s++) {
+        printf("%s: %s\n", s->name, s->help);
+        for (const char *const *item = s->items; *item; item++) printf("    %s\n", *item);
+    }
+}
+
 static void list_segmenters(void) {
     for (const why_segmenter *const *s = why_segmenters; *s; s++) {
         print_entry((*s)->name, (*s)->help, (*s)->source);
@@ -61,6 +68,7 @@ static const struct {
 } lists[] = {
     {"explainers", "how maps are made", list_explainers},
     {"metrics", "how maps are compared and judged", list_metrics},
+    {"sets", "sets of metrics that a job file may name", list_sets},
     {"segmenters", "how a picture is cut into superpixels", list_segmenters},
     {"maskers", "what replaces hidden pixels", list_maskers},
 };
@@ -85,8 +93,8 @@ static why_status run(const why_args *a, int *exit_code) {
 
 const why_command why_command_list = {
     .name = "list",
-    .positional = "[explainers|metrics|segmenters|maskers]",
-    .summary = "what can be computed: explainers, metrics, segmenters, maskers",
+    .positional = "[explainers|metrics|sets|segmenters|maskers]",
+    .summary = "what can be computed: explainers, metrics and sets of them, segmenters, maskers",
     .help = "Prints the names that job files and --set take, with every parameter, its range, its default and the source\n"
             "of the method.",
     .example = "whypix list explainers",

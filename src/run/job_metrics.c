@@ -16,14 +16,18 @@ struct metric_list {
 
 static const char *kind_name(int kind) { return kind == WHY_PAIR ? "agreement metrics" : "scores"; }
 
+/* Room for the names of metrics and sets that a misspelt one may mean. */
+enum { MOST_NAMES = 256 };
+
 static why_status find_metric(const why_node *at, const char *name, int kind, const why_metric **out) {
-    const char *names[256] = {0};
+    const char *names[MOST_NAMES] = {0};
     size_t n = 0;
     *out = why_metric_find(name);
     if (*out && (int)(*out)->kind == kind) return WHY_OK;
     if (*out) return why_at(at, "%s: '%s' belongs under %s", kind_name(kind), name, kind == WHY_PAIR ? "scores" : "agreement: metrics");
-    for (size_t i = 0; why_metrics[i] && n < 256; i++)
+    for (size_t i = 0; why_metrics[i] && n < MOST_NAMES; i++)
         if ((int)why_metrics[i]->kind == kind) names[n++] = why_metrics[i]->name;
+    for (size_t i = 0; why_metric_sets[i].name && n < MOST_NAMES; i++) names[n++] = why_metric_sets[i].name;
     const char *nearest = why_nearest(name, names, n);
     if (nearest) return why_at(at, "%s: '%s' is unknown or not built yet; did you mean '%s'?", kind_name(kind), name, nearest);
     return why_at(at, "%s: '%s' is unknown or not built yet; see `whypix list metrics`", kind_name(kind), name);
@@ -74,31 +78,68 @@ static why_status read_settings(why_job *job, const struct metric_list *list, co
     return add_metric(job, list, v, metric, NULL, settings);
 }
 
+/* Is the last metric of the list there already, with the same parameters? */
+static why_status is_double(const struct metric_list *list, bool *yes) {
+    const why_job_metric *last = &(*list->items)[*list->n - 1];
+    char *mine, *other;
+    *yes = false;
+    WHY_TRY(why_params_canonical(last->params, &mine));
+    why_status st = WHY_OK;
+    for (int i = 0; !st && !*yes && i < *list->n - 1; i++) {
+        const why_job_metric *m = &(*list->items)[i];
+        if (m->metric != last->metric) continue;
+        st = why_params_canonical(m->params, &other);
+        if (st) break;
+        *yes = strcmp(mine, other) == 0;
+        free(other);
+    }
+    free(mine);
+    return st;
+}
+
+/* An item of a set, when it is of the list's kind and not there yet. */
+static why_status add_item(const struct metric_list *list, const why_node *at, const char *item) {
+    char *name;
+    bool twice;
+    WHY_TRY(why_call_name(item, &name));
+    const why_metric *metric = why_metric_find(name);
+    free(name);
+    if (!metric) return why_fail(WHY_EBUG, "a set of metrics names '%s'", item);
+    if ((int)metric->kind != list->kind) return WHY_OK;
+    if ((size_t)*list->n == list->capacity) return why_at(at, "%s: more than %zu", kind_name(list->kind), list->capacity);
+    why_job_metric *m = &(*list->items)[*list->n];
+    *m = (why_job_metric){.at = at, .metric = metric};
+    WHY_TRY(why_call_params(item, metric->params, &m->params));
+    ++*list->n;
+    WHY_TRY(is_double(list, &twice));
+    if (!twice) return WHY_OK;
+    --*list->n;
+    why_params_destroy(&m->params);
+    return WHY_OK;
+}
+
+static why_status add_set(const struct metric_list *list, const why_node *at, const why_metric_set *set) {
+    for (const char *const *item = set->items; *item; item++) WHY_TRY(add_item(list, at, *item));
+    return WHY_OK;
+}
+
 static why_status read_metric(why_job *job, const struct metric_list *list, const why_node *v) {
     const why_metric *metric;
     if (v->kind == WHY_NODE_MAP) return read_settings(job, list, v);
     WHY_TRY(why_want_kind(v, WHY_NODE_SCALAR, kind_name(list->kind)));
+    const why_metric_set *set = why_metric_set_find(v->text);
+    if (set) return add_set(list, v, set);
     WHY_TRY(find_metric(v, v->text, list->kind, &metric));
     return add_metric(job, list, v, metric, NULL, NULL);
 }
 
 /* The same metric with the same parameters twice would be one row with two numbers. */
 static why_status check_twice(const struct metric_list *list) {
+    bool twice;
+    WHY_TRY(is_double(list, &twice));
     const why_job_metric *last = &(*list->items)[*list->n - 1];
-    char *mine, *other;
-    WHY_TRY(why_params_canonical(last->params, &mine));
-    why_status st = WHY_OK;
-    for (int i = 0; !st && i < *list->n - 1; i++) {
-        const why_job_metric *m = &(*list->items)[i];
-        if (m->metric != last->metric) continue;
-        st = why_params_canonical(m->params, &other);
-        if (st) break;
-        if (strcmp(mine, other) == 0)
-            st = why_at(last->at, "%s: '%s' is given twice with the same parameters", kind_name(list->kind), last->metric->name);
-        free(other);
-    }
-    free(mine);
-    return st;
+    if (!twice) return WHY_OK;
+    return why_at(last->at, "%s: '%s' is given twice with the same parameters", kind_name(list->kind), last->metric->name);
 }
 
 static why_status read_metrics(why_job *job, const struct metric_list *list, const why_node *v) {
@@ -117,9 +158,11 @@ static why_status read_metrics(why_job *job, const struct metric_list *list, con
     return WHY_OK;
 }
 
-/* Room for every value of every list in the section. */
+/* Room for every value of every list in the section, and for the items of its sets. */
 static size_t count_values(const why_node *v) {
     size_t n = 1;
+    const why_metric_set *set = v->kind == WHY_NODE_SCALAR ? why_metric_set_find(v->text) : NULL;
+    for (const char *const *item = set ? set->items : NULL; item && *item; item++) n++;
     for (int i = 0; i < v->n; i++) n += count_values(v->entry[i].value);
     return n;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/call.h"
 #include "whypix/metric.h"
 
 static void every_line_is_complete(void **state) {
@@ -92,6 +93,36 @@ static void the_better_end_follows_the_first(void **state) {
     why_params_destroy(&p);
 }
 
+/* Every item names a metric and parameters it has; the set `all` has every metric. */
+static void sets_name_metrics(void **state) {
+    (void)state;
+    for (const why_metric_set *s = why_metric_sets; s->name; s++) {
+        assert_ptr_equal(why_metric_set_find(s->name), s);
+        assert_null(why_metric_find(s->name)); /* else a job could not say which is meant */
+        for (const char *const *item = s->items; *item; item++) {
+            char *name;
+            why_params *p;
+            assert_int_equal(why_call_name(*item, &name), WHY_OK);
+            if (!why_metric_find(name)) fail_msg("set '%s': no metric '%s'", s->name, name);
+            if (why_call_params(*item, why_metric_find(name)->params, &p)) fail_msg("%s: %s", *item, why_error_text());
+            why_params_destroy(&p);
+            free(name);
+        }
+    }
+    assert_null(why_metric_set_find("seed005"));
+}
+
+static void the_set_of_all_is_complete(void **state) {
+    (void)state;
+    for (const why_metric *const *m = why_metrics; *m; m++) {
+        const size_t n = strlen((*m)->name);
+        bool there = false;
+        for (const char *const *item = why_metric_set_find("all")->items; *item; item++)
+            there |= strncmp(*item, (*m)->name, n) == 0 && ((*item)[n] == 0 || (*item)[n] == '(');
+        if (!there) fail_msg("set 'all' lacks '%s'", (*m)->name);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_line_is_complete),
@@ -99,6 +130,8 @@ int main(void) {
         cmocka_unit_test(the_names_that_jobs_use),
         cmocka_unit_test(pair_metrics_know_their_policies_and_grids),
         cmocka_unit_test(the_better_end_follows_the_first),
+        cmocka_unit_test(sets_name_metrics),
+        cmocka_unit_test(the_set_of_all_is_complete),
         cmocka_unit_test(curves_say_what_they_cost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
