@@ -27,6 +27,7 @@ typedef struct why_request {
     why_output output;
     const why_params *params;
     why_stream stream; /* of (job seed, image, method text, repeat) */
+    int repeat;        /* 0, 1, ...: of the same method; names draws that are not the method's own */
 } why_request;
 
 /* A map and what is known of it. Undefined numbers are NAN. Positive = speaks for the class. */
@@ -38,6 +39,9 @@ typedef struct why_explanation {
     double fit;                   /* R^2 of the surrogate (lime) */
     double residual;              /* additivity or completeness residual, in units of the output */
     double se_range;              /* largest standard error over segments / range of the map */
+    double ess;                   /* effective sample size of draws that were reweighted for this explainer */
+    float *se;                    /* h*w standard errors of the map, owned; NULL: none are known */
+    const char *stop;             /* why an explanation with `until` ended: "se_range" or "budget" (static); NULL: none was asked */
     const char *note;             /* static text ("all-zero map", "fewer than 5 segments"), or NULL */
 } why_explanation;
 why_status why_explanation_create(int h, int w, why_explanation *out) WHY_MUST_USE; /* zero map, NANs */
@@ -57,6 +61,9 @@ typedef struct why_explainer {
     unsigned flags;
     why_output output;         /* default of the method's `output:` */
     const char *budget;        /* the parameter that `budgets:` varies ("samples"), or NULL */
+    /* What a smaller budget shares with a larger one: "prefix" (its first evaluations), "nested" (a subset of them) or
+     * "replanned" (chosen anew). NULL: "prefix". */
+    const char *(*budget_kind)(const why_params *p);
     const why_param *params;
     /* Evaluations expected for an h x w image (for plans and ETAs); segments <= 0: unknown. */
     int64_t (*evaluations)(const why_params *p, int h, int w, int segments);

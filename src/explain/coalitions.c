@@ -1,6 +1,7 @@
 #include "explain/coalitions.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -17,7 +18,7 @@ void why_coalitions_clear(why_coalitions *c) {
 
 why_status why_coalitions_create(int players, int budget, why_coalitions *out) {
     size_t n = (size_t)budget;
-    *out = (why_coalitions){0};
+    *out = (why_coalitions){.ess = NAN};
     why_status st = why_masks_create(budget, players, &out->masks);
     if (!st) st = why_alloc(n, sizeof *out->weight, "weights of coalitions", &out->weight);
     if (!st) st = why_alloc(n, sizeof *out->unit, "coalitions", &out->unit);
@@ -49,4 +50,23 @@ bool why_next_subset(int players, int size, int *member) {
     member[i]++;
     for (int k = i + 1; k < size; k++) member[k] = member[k - 1] + 1;
     return true;
+}
+
+/* q gives a set of size k 1 / ((M-1) C(M,k)), the kernel (M-1) / (C(M,k) k (M-k)): what is left is 1 / (k (M-k)). */
+why_status why_coalitions_shared(why_stream stream, int players, int budget, why_coalitions *out) {
+    double sum = 0, squares = 0;
+    WHY_TRY(why_coalitions_create(players, budget, out));
+    why_status st = why_masks_by_size(stream, 0, &out->masks);
+    for (int i = 0; !st && i < budget; i++) {
+        const double size = why_masks_count(&out->masks, i), weight = 1 / (size * (players - size));
+        out->weight[i] = weight;
+        out->unit[i] = i / 2;
+        out->count[i / 2] = 1;
+        sum += weight;
+        squares += weight * weight;
+    }
+    out->draws.units = (budget + 1) / 2;
+    out->ess = sum * sum / squares;
+    if (st) why_coalitions_clear(out);
+    return st;
 }

@@ -13,6 +13,7 @@ typedef struct why_coalitions {
     int *unit, *stratum;
     double *count, *left;
     why_wls_draws draws;
+    double ess; /* effective sample size of shared draws, NAN for others */
 } why_coalitions;
 
 void why_coalitions_clear(why_coalitions *c);
@@ -31,7 +32,9 @@ bool why_next_subset(int players, int size, int *member);
 /* shap 0.49.1's: sizes enumerated while the budget allows, then random subsets with their complements. `seed` replays
  * numpy's draws; NULL: our own stream. */
 why_status why_coalitions_shap(why_stream stream, const uint32_t *seed, int players, int budget, why_coalitions *out) WHY_MUST_USE;
-/* Pairs by leverage score, without replacement. */
+/* The draws that other explainers share, reweighted to the kernel. */
+why_status why_coalitions_shared(why_stream stream, int players, int budget, why_coalitions *out) WHY_MUST_USE;
+/* Pairs by leverage score, without replacement: those of a smaller budget are among those of a larger one. */
 why_status why_coalitions_tight(why_stream stream, int players, int budget, why_coalitions *out) WHY_MUST_USE;
 
 #endif

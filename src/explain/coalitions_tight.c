@@ -61,7 +61,8 @@ static void take_whole(struct plan *p, int *left, double *open) {
     }
 }
 
-/* The others take their shares, rounded down; what remains goes to the outermost, which weigh most. */
+/* The others take their shares, rounded down; what remains goes to the outermost, which weigh most. No number falls when the
+ * budget grows: a larger one has all of a smaller one's pairs. */
 static void allot(struct plan *p, int pairs) {
     int left = pairs;
     double open = 0;
@@ -76,9 +77,10 @@ static void allot(struct plan *p, int pairs) {
     }
     for (int k = 0; k < p->n_classes && rest > 0; k++) {
         struct class *c = &p->classes[k];
-        if (c->taken > 0 || -c->taken + 1 >= c->pairs) continue;
+        if (c->taken > 0) continue;
         c->taken--;
         rest--;
+        if (-c->taken >= c->pairs) c->taken = (int)c->pairs;
     }
 }
 

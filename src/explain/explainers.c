@@ -49,12 +49,13 @@ const why_explainer *why_explainer_find(const char *name) {
 }
 
 why_status why_explanation_create(int h, int w, why_explanation *out) {
-    *out = (why_explanation){.h = h, .w = w, .fit = NAN, .residual = NAN, .se_range = NAN};
+    *out = (why_explanation){.h = h, .w = w, .fit = NAN, .residual = NAN, .se_range = NAN, .ess = NAN};
     return why_alloc((size_t)h * (size_t)w, sizeof *out->map, "map", &out->map);
 }
 
 void why_explanation_clear(why_explanation *e) {
     free(e->map);
+    free(e->se);
     *e = (why_explanation){0};
 }
 

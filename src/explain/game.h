@@ -19,13 +19,23 @@ typedef struct why_game {
     {"segmenter", WHY_PARAM_TEXT, segmenter_text, 0, 0, NULL, "how the picture is cut, e.g. slic(n_segments=50)"}, \
     {"fill", WHY_PARAM_TEXT, fill_text, 0, 0, NULL, "what hidden segments show, e.g. blur(16,16) or black"}, \
     {"segments", WHY_PARAM_TEXT, "", 0, 0, NULL, "H x W labels from an .npy file instead of the segmenter"}
+#define WHY_SHARED_PARAM \
+    {"coalitions", WHY_PARAM_CHOICE, "own", 0, 0, "own|shared", \
+     "shared: the draws, and so the evaluations, of all explainers that say so and have the same segments and fill, reweighted"}
 /* clang-format on */
 
+/* The stream of the draws that explainers share: of (job seed, image, segments, repeat). */
+why_stream why_game_shared_stream(const why_game *g);
 /* Checks the class and reads the parameters "segmenter", "segments" and "fill". Nothing is owned. */
 why_status why_game_open(const why_request *r, why_game *g) WHY_MUST_USE;
 /* value[i]: score of the class under coalition i. */
 why_status why_game_values(const why_game *g, const why_masks *coalitions, double *value) WHY_MUST_USE;
-/* The map is phi[segment] (one per player); segments, notes and, where se (may be NULL) has standard errors, se_range. */
-void why_game_finish(const why_game *g, const double *phi, const double *se, why_explanation *out);
+/* The same for coalitions `first` to `end` - 1 only. */
+why_status why_game_values_of(const why_game *g, const why_masks *coalitions, int first, int end, double *value) WHY_MUST_USE;
+/* Largest of n standard errors over the range of the values; NAN for a constant map, which has no range to compare with. */
+double why_game_se_range(const double *phi, const double *se, int n);
+/* The map is phi[segment] (one per player); segments, notes and, where se (may be NULL) has standard errors, these as a map
+ * and se_range. */
+why_status why_game_finish(const why_game *g, const double *phi, const double *se, why_explanation *out) WHY_MUST_USE;
 
 #endif

@@ -2,7 +2,11 @@
  * ridge regression of the score on the on/off bits; a segment's value is its coefficient.
  *
  * Mask 0 shows everything, the others draw every bit with probability 1/2. A mask's distance is the cosine distance to
- * mask 0, 1 - sqrt(on/K), and its weight sqrt(exp(-distance^2 / width^2)). */
+ * mask 0, 1 - sqrt(on/K), and its weight sqrt(exp(-distance^2 / width^2)).
+ *
+ * Which masks come together is free, and balanced ones tell more than independent ones (masks_balanced.c). Shared ones come
+ * from another distribution q, uniform over sizes, and count 2^-K / q times as much; that leaves out the empty and the full
+ * mask, which are added with what a draw would have given them. */
 #include "explain/explainer.h"
 
 #include <math.h>
@@ -10,12 +14,18 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "explain/coalitions.h"
 #include "explain/game.h"
+#include "explain/until.h"
 #include "explain/wls.h"
 
 static const why_param params[] = {
     {"samples", WHY_PARAM_INT, "1000", 2, 100000, NULL, "masks, the first one shows everything"},
     WHY_GAME_PARAMS("quickshift", "segment_mean"),
+    {"sampling", WHY_PARAM_CHOICE, "balanced", 0, 0, "balanced|independent",
+     "balanced: complements, and any two segments independent in every block; independent: as lime"},
+    WHY_SHARED_PARAM,
+    WHY_UNTIL_PARAM,
     {"width", WHY_PARAM_REAL, "0.25", 1e-3, 1e3, NULL, "width of the distance kernel"},
     {"alpha", WHY_PARAM_REAL, "1", 0, 1e6, NULL, "ridge penalty of the coefficients, not of the intercept"},
     {"selection", WHY_PARAM_CHOICE, "none", 0, 0, "none|highest_weights|forward_selection",
@@ -27,29 +37,52 @@ static const why_param params[] = {
     {0},
 };
 
+static bool is(const why_request *r, const char *name, const char *value) { return strcmp(why_params_text(r->params, name), value) == 0; }
+
+static bool is_shared(const why_request *r) {
+    return is(r, "coalitions", "shared") && !why_params_bool(r->params, "reference") && !*why_params_text(r->params, "masks");
+}
+
+/* The full and the empty picture, then what all share. */
+static why_status shared_masks(const why_game *g, int samples, why_masks *m) {
+    WHY_TRY(why_masks_create(samples, g->players, m));
+    why_masks_complement(m, 0, 1);
+    const why_status st = why_masks_by_size(why_game_shared_stream(g), 2, m);
+    if (st) why_masks_clear(m);
+    return st;
+}
+
 /* The random draws, a peer's draws, or a file. */
-static why_status make_masks(const why_request *r, int k, why_masks *m) {
+static why_status make_masks(const why_game *g, why_masks *m) {
+    const why_request *r = g->r;
     int samples = (int)why_params_int(r->params, "samples");
     const char *file = why_params_text(r->params, "masks");
-    if (file[0]) return why_masks_read(file, samples, k, m);
+    if (file[0]) return why_masks_read(file, samples, g->players, m);
     if (why_params_bool(r->params, "reference"))
-        return why_masks_reference((uint32_t)why_params_int(r->params, "reference_seed"), samples, k, m);
-    return why_masks_draw(r->stream, samples, k, m);
+        return why_masks_reference((uint32_t)why_params_int(r->params, "reference_seed"), samples, g->players, m);
+    if (is_shared(r)) return shared_masks(g, samples, m);
+    if (is(r, "sampling", "balanced")) return why_masks_balanced(r->stream, samples, g->players, m);
+    return why_masks_draw(r->stream, samples, g->players, m);
 }
 
 /* ---------------------------------------------------------------- fit */
 struct regression {
     const why_masks *m;
-    double *y, *w;       /* scores and weights of the masks */
+    int n;               /* masks that are scored */
+    double *y;           /* their scores */
+    double *kernel;      /* weights of the masks by distance */
+    double *w;           /* and in the regression */
     double *x;           /* masks x segments, rewritten for every fit */
     double *coef, *se;   /* of the segments in `used` */
-    int *unit;           /* every mask but the first is drawn on its own */
+    int *unit;           /* what was drawn together; the first mask was not drawn */
+    int units;
     int *used, n_used;   /* segments that enter the fit */
     double *phi, *error; /* of all segments */
 };
 
 static void regression_clear(struct regression *g) {
     free(g->y);
+    free(g->kernel);
     free(g->w);
     free(g->x);
     free(g->coef);
@@ -60,10 +93,20 @@ static void regression_clear(struct regression *g) {
     free(g->error);
 }
 
-static why_status regression_create(const why_masks *m, double width, struct regression *g) {
+/* Rows of pairs follow the rows that are not drawn. */
+static void number_units(const why_request *r, struct regression *g) {
+    const bool own = why_params_bool(r->params, "reference") || *why_params_text(r->params, "masks");
+    const bool paired = !own && (is_shared(r) || is(r, "sampling", "balanced"));
+    const int first = is_shared(r) ? 2 : 1;
+    for (int i = 0; i < g->m->n; i++) g->unit[i] = i < first ? -1 : paired ? (i - first) / 2 : i - first;
+}
+
+static why_status regression_create(const why_request *r, const why_masks *m, struct regression *g) {
+    const double width = why_params_real(r->params, "width");
     size_t n = (size_t)m->n, k = (size_t)m->k;
     g->m = m;
     WHY_TRY(why_alloc(n, sizeof *g->y, "scores of the masks", &g->y));
+    WHY_TRY(why_alloc(n, sizeof *g->kernel, "weights of the masks", &g->kernel));
     WHY_TRY(why_alloc(n, sizeof *g->w, "regression weights", &g->w));
     WHY_TRY(why_alloc(n * k, sizeof *g->x, "regression rows", &g->x));
     WHY_TRY(why_alloc(k, sizeof *g->coef, "coefficients", &g->coef));
@@ -74,19 +117,47 @@ static why_status regression_create(const why_masks *m, double width, struct reg
     WHY_TRY(why_alloc(k, sizeof *g->error, "standard errors", &g->error));
     for (int i = 0; i < m->n; i++) {
         double distance = why_masks_distance(m, i);
-        g->w[i] = sqrt(exp(-distance * distance / (width * width)));
-        g->unit[i] = i - 1;
+        g->kernel[i] = sqrt(exp(-distance * distance / (width * width)));
     }
+    number_units(r, g);
     return WHY_OK;
+}
+
+/* Shared draws: 2^-K / q for the masks drawn, n - 2 where LIME has n - 1; and in place of the draws that would have been empty
+ * or full, these two themselves. */
+static void reweight(struct regression *g) {
+    const int k = g->m->k, draws = g->n - 1;
+    const double end = draws * ldexp(1, -k);
+    g->w[0] *= 1 + end;
+    g->w[1] *= end;
+    for (int i = 2; i < g->n; i++)
+        g->w[i] *= (k - 1) * why_choose(k, why_masks_count(g->m, i)) * ldexp(1, -k) * draws / (draws - 1.0);
+}
+
+/* Kish 1965. */
+static double effective_size(const double *w, int n) {
+    double sum = 0, squares = 0;
+    for (int i = 0; i < n; i++) sum += w[i], squares += w[i] * w[i];
+    return squares > 0 ? sum * sum / squares : NAN;
+}
+
+/* The weights of the first n masks. */
+static void use_masks(const why_request *r, int n, struct regression *g, why_explanation *out) {
+    g->n = n;
+    memcpy(g->w, g->kernel, (size_t)n * sizeof *g->w);
+    g->units = g->unit[n - 1] + 1;
+    if (!is_shared(r)) return;
+    reweight(g);
+    out->ess = effective_size(g->w + 2, n - 2);
 }
 
 /* Ridge regression on the segments in use. */
 static why_status fit(struct regression *g, double alpha, bool errors, why_wls_fit *f) {
-    const why_wls_draws draws = {.unit = g->unit, .units = g->m->n - 1, .strata = 1};
+    const why_wls_draws draws = {.unit = g->unit, .units = g->units, .strata = 1};
     double *x = g->x;
-    for (int i = 0; i < g->m->n; i++)
+    for (int i = 0; i < g->n; i++)
         for (int j = 0; j < g->n_used; j++) *x++ = why_masks_bit(g->m, i, g->used[j]);
-    return why_wls_ridge(g->x, g->y, g->w, g->m->n, g->n_used, alpha, errors ? &draws : NULL, g->coef, g->se, f);
+    return why_wls_ridge(g->x, g->y, g->w, g->n, g->n_used, alpha, errors ? &draws : NULL, g->coef, g->se, f);
 }
 
 /* ---------------------------------------------------------------- selection */
@@ -152,19 +223,33 @@ static why_status select_segments(const why_request *r, struct regression *g) {
 }
 
 /* ---------------------------------------------------------------- explanation */
-static why_status explain_masks(const why_game *game, struct regression *g, why_explanation *out) {
+static why_status fit_selected(const why_request *r, struct regression *g, why_explanation *out) {
+    const size_t k = (size_t)g->m->k;
     why_wls_fit f;
-    WHY_TRY(why_game_values(game, g->m, g->y));
-    WHY_TRY(select_segments(game->r, g));
-    WHY_TRY(fit(g, why_params_real(game->r->params, "alpha"), true, &f));
+    WHY_TRY(select_segments(r, g));
+    WHY_TRY(fit(g, why_params_real(r->params, "alpha"), true, &f));
+    memset(g->phi, 0, k * sizeof *g->phi);
+    memset(g->error, 0, k * sizeof *g->error);
     for (int j = 0; j < g->n_used; j++) {
         g->phi[g->used[j]] = g->coef[j];
         g->error[g->used[j]] = g->se[j];
     }
     out->fit = f.r2;
-    out->evaluations = g->m->n;
-    why_game_finish(game, g->phi, g->error, out);
+    out->evaluations = g->n;
     return WHY_OK;
+}
+
+/* The first look at the errors is after four masks per segment: below, the fit follows its masks too closely to doubt them. */
+static why_status explain_masks(const why_game *game, struct regression *g, why_explanation *out) {
+    const why_request *r = game->r;
+    for (int n = 0, last = 0;; last = n) {
+        n = why_until_next(r->params, n, 4 * g->m->k + (is_shared(r) ? 4 : 3), g->m->n);
+        WHY_TRY(why_game_values_of(game, g->m, last, n, g->y));
+        use_masks(r, n, g, out);
+        WHY_TRY(fit_selected(r, g, out));
+        if (why_until_reached(r->params, n, g->m->n, why_game_se_range(g->phi, g->error, g->m->k), out)) break;
+    }
+    return why_game_finish(game, g->phi, g->error, out);
 }
 
 static why_status explain(const why_request *r, why_explanation *out) {
@@ -172,8 +257,8 @@ static why_status explain(const why_request *r, why_explanation *out) {
     why_masks m = {0};
     struct regression g = {0};
     WHY_TRY(why_game_open(r, &game));
-    why_status st = make_masks(r, game.players, &m);
-    if (!st) st = regression_create(&m, why_params_real(r->params, "width"), &g);
+    why_status st = make_masks(&game, &m);
+    if (!st) st = regression_create(r, &m, &g);
     if (!st) st = explain_masks(&game, &g, out);
     regression_clear(&g);
     why_masks_clear(&m);

@@ -80,8 +80,10 @@ why_status why_masks_read(const char *path, int n, int k, why_masks *out) {
     return why_fail_in(st, "masks '%s'", path);
 }
 
-double why_masks_distance(const why_masks *m, int i) {
+int why_masks_count(const why_masks *m, int i) {
     int on = 0;
     for (size_t w = 0; w < m->words; w++) on += __builtin_popcountll(why_masks_row(m, i)[w]);
-    return 1 - sqrt((double)on / m->k);
+    return on;
 }
+
+double why_masks_distance(const why_masks *m, int i) { return 1 - sqrt((double)why_masks_count(m, i) / m->k); }

@@ -32,12 +32,20 @@ void why_masks_complement(why_masks *m, int to, int from);
 /* Row 0 shows everything; every other bit is on with probability 1/2. Mask i is a function of (stream, i) alone: a shorter run is a prefix.
  */
 why_status why_masks_draw(why_stream stream, int n, int k, why_masks *out) WHY_MUST_USE;
+/* The same, balanced: rows 2i + 1 and 2i + 2 are complements, and any two segments are independent over blocks of rows, not
+ * only on average (masks_balanced.c). A shorter run is a prefix. */
+why_status why_masks_balanced(why_stream stream, int n, int k, why_masks *out) WHY_MUST_USE;
+/* Write rows `first` to n - 1: pairs of complements, sizes uniform over 1..k-1, sets uniform given their size
+ * (masks_by_size.c). Which explainer asks, and for how many, does not matter. All bits of these rows are off before. */
+why_status why_masks_by_size(why_stream stream, int first, why_masks *m) WHY_MUST_USE;
 /* The masks of lime 0.2 with random_state = seed. */
 why_status why_masks_reference(uint32_t seed, int n, int k, why_masks *out) WHY_MUST_USE;
 /* The first n masks of an .npy file of 0 and 1, masks x k, or all of them when it has fewer. WHY_EFILE, WHY_EFORMAT, and
  * WHY_EARG for another number of columns. */
 why_status why_masks_read(const char *path, int n, int k, why_masks *out) WHY_MUST_USE;
 
+/* Segments that mask i shows. */
+int why_masks_count(const why_masks *m, int i);
 /* Cosine distance of mask i to the full one: 1 - sqrt(on/k), 1 for the empty mask. */
 double why_masks_distance(const why_masks *m, int i);
 

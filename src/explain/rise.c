@@ -10,12 +10,14 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "explain/until.h"
 
 static const why_param params[] = {
     {"samples", WHY_PARAM_INT, "4000", 2, 1000000, NULL, "masks"},
     {"cells", WHY_PARAM_INT, "7", 2, 64, NULL, "bits along a side of a mask"},
     {"p", WHY_PARAM_REAL, "0.5", 1e-3, 0.999, NULL, "probability that a bit is on"},
     {"fill", WHY_PARAM_TEXT, "zero", 0, 0, NULL, "what hidden parts show; zero is the published code's"},
+    WHY_UNTIL_PARAM,
     {"reference", WHY_PARAM_BOOL, "false", 0, 0, NULL, "draw the masks of the published code after numpy.random.seed(reference_seed)"},
     {"reference_seed", WHY_PARAM_INT, "0", 0, 4294967295.0, NULL, "numpy seed of the reference masks"},
     {0},
@@ -39,6 +41,7 @@ struct rise {
     why_perturbation *views;
     float *logits;
     double *sum, *squares; /* h x w: of score * mask */
+    double *se;            /* h x w */
 };
 
 static void rise_clear(struct rise *s) {
@@ -49,6 +52,7 @@ static void rise_clear(struct rise *s) {
     free(s->logits);
     free(s->sum);
     free(s->squares);
+    free(s->se);
 }
 
 static why_status rise_create(struct rise *s) {
@@ -59,7 +63,8 @@ static why_status rise_create(struct rise *s) {
     WHY_TRY(why_alloc(BLOCK, sizeof *s->views, "masks", &s->views));
     WHY_TRY(why_alloc(BLOCK * (size_t)s->outputs, sizeof *s->logits, "scores of the masks", &s->logits));
     WHY_TRY(why_alloc(pixels, sizeof *s->sum, "map", &s->sum));
-    return why_alloc(pixels, sizeof *s->squares, "map", &s->squares);
+    WHY_TRY(why_alloc(pixels, sizeof *s->squares, "map", &s->squares));
+    return why_alloc(pixels, sizeof *s->se, "standard errors", &s->se);
 }
 
 /* ---------------------------------------------------------------- draws */
@@ -131,27 +136,43 @@ static why_status run_block(struct rise *s, int first, int n) {
     return WHY_OK;
 }
 
-/* Means over N p; the standard error of a pixel is that of a mean of N. */
-static void finish(const struct rise *s, why_explanation *out) {
-    double worst = 0, lo = INFINITY, hi = -INFINITY, n = s->n;
+/* Means over n p; the standard error of a pixel is that of a mean of n. */
+static void summarise(const struct rise *s, double n, why_explanation *out) {
+    double worst = 0, lo = INFINITY, hi = -INFINITY;
     for (size_t i = 0; i < (size_t)s->h * (size_t)s->w; i++) {
         double mean = s->sum[i] / n, variance = fmax(0, s->squares[i] / n - mean * mean) / (n - 1);
         out->map[i] = (float)(mean / s->p);
+        s->se[i] = sqrt(variance) / s->p;
         lo = fmin(lo, mean);
         hi = fmax(hi, mean);
         worst = fmax(worst, sqrt(variance));
     }
     out->se_range = hi > lo ? worst / (hi - lo) : NAN;
-    out->evaluations = s->n;
-    out->note = why_explanation_zero_note(out);
+    out->evaluations = (int64_t)n;
 }
+
+static why_status finish(const struct rise *s, why_explanation *out) {
+    const size_t pixels = (size_t)s->h * (size_t)s->w;
+    WHY_TRY(why_alloc(pixels, sizeof *out->se, "standard errors", &out->se));
+    for (size_t i = 0; i < pixels; i++) out->se[i] = (float)s->se[i];
+    out->note = why_explanation_zero_note(out);
+    return WHY_OK;
+}
+
+enum { LEAST_MASKS = 128 };
 
 static why_status run(struct rise *s, why_explanation *out) {
     if (why_params_bool(s->r->params, "reference")) draw_as_published((uint32_t)why_params_int(s->r->params, "reference_seed"), s);
     else draw(s);
-    for (int i = 0; i < s->n; i += BLOCK) WHY_TRY(run_block(s, i, s->n - i < BLOCK ? s->n - i : BLOCK));
-    finish(s, out);
-    return WHY_OK;
+    for (int n = 0, i = 0;;) {
+        n = why_until_next(s->r->params, n, LEAST_MASKS, s->n);
+        for (int end; i < n; i = end) {
+            end = n - i < BLOCK ? n : i + BLOCK;
+            WHY_TRY(run_block(s, i, end - i));
+        }
+        summarise(s, n, out);
+        if (why_until_reached(s->r->params, n, s->n, out->se_range, out)) return finish(s, out);
+    }
 }
 
 static why_status explain(const why_request *r, why_explanation *out) {

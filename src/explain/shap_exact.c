@@ -64,7 +64,7 @@ static why_status explain(const why_request *r, why_explanation *out) {
         shapley_values(g.players, value, phi);
         out->residual = additivity_residual(g.players, value, phi);
         out->evaluations = m.n;
-        why_game_finish(&g, phi, NULL, out);
+        st = why_game_finish(&g, phi, NULL, out);
     }
     free(value);
     why_masks_clear(&m);

@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "explain/cache.h"
 #include "explain/coalitions.h"
 #include "explain/game.h"
 #include "explain/kriging.h"
+#include "explain/until.h"
 #include "explain/wls.h"
 
 static const why_param params[] = {
@@ -18,12 +20,18 @@ static const why_param params[] = {
     WHY_GAME_PARAMS("quickshift", "mean"),
     {"sampling", WHY_PARAM_CHOICE, "shap", 0, 0, "shap|tight",
      "shap: as shap 0.49.1; tight: pairs by leverage score, without replacement, interactions interpolated"},
+    WHY_SHARED_PARAM,
+    WHY_UNTIL_PARAM,
     {"reference", WHY_PARAM_BOOL, "false", 0, 0, NULL, "draw what shap 0.49.1 draws after numpy.random.seed(reference_seed)"},
     {"reference_seed", WHY_PARAM_INT, "0", 0, 4294967295.0, NULL, "numpy seed of the reference draws"},
     {0},
 };
 
-static bool is_tight(const why_params *p) { return strcmp(why_params_text(p, "sampling"), "tight") == 0; }
+static bool is_shared(const why_params *p) {
+    return strcmp(why_params_text(p, "coalitions"), "shared") == 0 && !why_params_bool(p, "reference");
+}
+
+static bool is_tight(const why_params *p) { return strcmp(why_params_text(p, "sampling"), "tight") == 0 && !is_shared(p); }
 
 /* All coalitions, if the budget is as large; empty and full are in it. Tight sampling takes pairs. */
 static int64_t budget_of(const why_params *p, int players) {
@@ -42,7 +50,12 @@ static why_status check_budget(int64_t budget, int players, bool tight) {
     return why_fail(WHY_EARG, "evaluations: got %lld, want at least %lld for %d segments", (long long)budget, (long long)least, players);
 }
 
-static why_status choose_coalitions(const why_request *r, int players, int budget, why_coalitions *c) {
+/* With a budget for all coalitions, all of them are scored, whoever else draws some. */
+static why_status choose_coalitions(const why_game *g, int budget, why_coalitions *c) {
+    const why_request *r = g->r;
+    const int players = g->players;
+    if (is_shared(r->params) && budget < why_coalitions_most(players))
+        return why_coalitions_shared(why_game_shared_stream(g), players, budget, c);
     if (is_tight(r->params)) return why_coalitions_tight(r->stream, players, budget, c);
     const uint32_t seed = (uint32_t)why_params_int(r->params, "reference_seed");
     return why_coalitions_shap(r->stream, why_params_bool(r->params, "reference") ? &seed : NULL, players, budget, c);
@@ -89,31 +102,64 @@ static why_status solve(const why_game *g, const why_coalitions *c, const double
     return why_wls_with_sum(s->x, s->y, c->weight, c->masks.n, g->players, ends[1] - ends[0], &c->draws, s->phi, s->se);
 }
 
-static why_status explain_coalitions(const why_game *g, const why_coalitions *c, why_explanation *out) {
-    struct solution s = {0};
+static why_status solve_all(const why_game *g, const why_coalitions *c, struct solution *s, why_explanation *out) {
     double ends[2];
-    why_status st = solution_create(c->masks.n, g->players, &s);
-    if (!st) st = score_ends(g, ends);
-    if (!st) st = solve(g, c, ends, &s);
+    WHY_TRY(score_ends(g, ends));
+    WHY_TRY(solve(g, c, ends, s));
+    out->residual = ends[1] - ends[0];
+    for (int k = 0; k < g->players; k++) out->residual -= s->phi[k];
+    out->ess = c->ess;
+    return WHY_OK;
+}
+
+/* ---------------------------------------------------------------- explanation */
+/* shap's coalitions of a smaller budget need not be among those of a larger one: `seen` counts all that were scored. */
+static why_status count_coalitions(const why_params *p, const why_coalitions *c, why_cache *seen, int64_t *n) {
+    if (is_shared(p) || is_tight(p)) {
+        *n = c->masks.n + 2;
+        return WHY_OK;
+    }
+    for (int i = 0; i < c->masks.n; i++) {
+        int row;
+        bool fresh;
+        WHY_TRY(why_cache_row_of(seen, why_masks_row(&c->masks, i), c->masks.words * sizeof(uint64_t), &row, &fresh));
+        *n += fresh;
+    }
+    return WHY_OK;
+}
+
+/* One budget; *end: it was the last. */
+static why_status try_budget(const why_game *g, int budget, int most, why_cache *seen, why_explanation *out, bool *end) {
+    struct solution s = {0};
+    why_coalitions c;
+    WHY_TRY(choose_coalitions(g, budget - 2, &c));
+    why_status st = solution_create(c.masks.n, g->players, &s);
+    if (!st) st = solve_all(g, &c, &s, out);
+    if (!st) st = count_coalitions(g->r->params, &c, seen, &out->evaluations);
     if (!st) {
-        out->residual = ends[1] - ends[0];
-        for (int k = 0; k < g->players; k++) out->residual -= s.phi[k];
-        out->evaluations = c->masks.n + 2;
-        why_game_finish(g, s.phi, s.se, out);
+        *end = why_until_reached(g->r->params, budget, most, why_game_se_range(s.phi, s.se, g->players), out);
+        if (*end) st = why_game_finish(g, s.phi, s.se, out);
     }
     solution_clear(&s);
+    why_coalitions_clear(&c);
     return st;
 }
 
 static why_status explain(const why_request *r, why_explanation *out) {
     why_game g;
-    why_coalitions c;
+    why_cache *seen;
+    bool end = false;
     WHY_TRY(why_game_open(r, &g));
-    int64_t budget = budget_of(r->params, g.players);
-    WHY_TRY(check_budget(budget, g.players, is_tight(r->params)));
-    WHY_TRY(choose_coalitions(r, g.players, (int)budget - 2, &c));
-    why_status st = explain_coalitions(&g, &c, out);
-    why_coalitions_clear(&c);
+    const int64_t most = budget_of(r->params, g.players);
+    WHY_TRY(check_budget(most, g.players, is_tight(r->params)));
+    WHY_TRY(why_cache_create(1, &seen));
+    why_status st = WHY_OK;
+    out->evaluations = 2;
+    for (int budget = 0; !st && !end;) {
+        budget = why_until_next(r->params, budget, 4 * g.players, (int)most);
+        st = try_budget(&g, budget, (int)most, seen, out, &end);
+    }
+    why_cache_destroy(&seen);
     return st;
 }
 
@@ -124,6 +170,9 @@ static int64_t evaluations(const why_params *p, int h, int w, int segments) {
     return wanted > 0 ? wanted : 2050;
 }
 
+/* shap's sizes that are enumerated change with the budget. */
+static const char *budget_kind(const why_params *p) { return is_shared(p) ? "prefix" : is_tight(p) ? "nested" : "replanned"; }
+
 const why_explainer why_explainer_shap_kernel = {
     .name = "shap_kernel",
     .help = "Shapley values of the segments by weighted least squares over coalitions",
@@ -131,6 +180,7 @@ const why_explainer why_explainer_shap_kernel = {
     .flags = WHY_USES_SEGMENTS | WHY_STOCHASTIC,
     .output = WHY_PROBABILITY,
     .budget = "evaluations",
+    .budget_kind = budget_kind,
     .params = params,
     .evaluations = evaluations,
     .explain = explain,

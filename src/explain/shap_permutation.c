@@ -9,10 +9,12 @@
 
 #include "base/mem.h"
 #include "explain/game.h"
+#include "explain/until.h"
 
 static const why_param params[] = {
     {"evaluations", WHY_PARAM_INT, "500", 3, 10000000, NULL, "budget; every permutation of M segments takes 2 M + 1"},
     WHY_GAME_PARAMS("quickshift", "mean"),
+    WHY_UNTIL_PARAM,
     {"reference", WHY_PARAM_BOOL, "false", 0, 0, NULL, "shuffle as shap 0.49.1 does after numpy.random.seed(reference_seed)"},
     {"reference_seed", WHY_PARAM_INT, "0", 0, 4294967295.0, NULL, "numpy seed of the reference permutations"},
     {0},
@@ -98,8 +100,9 @@ static void add_walk(const int *order, struct walks *w) {
     }
 }
 
-static why_status run(const why_game *g, why_masks *m, struct walks *w, double *gap) {
-    for (int i = 0; i < w->n; i++) {
+/* Walks `from` to `to` - 1. */
+static why_status run(const why_game *g, why_masks *m, int from, int to, struct walks *w, double *gap) {
+    for (int i = from; i < to; i++) {
         const int *order = w->order + (size_t)i * (size_t)w->players;
         walk(order, m);
         WHY_TRY(why_game_values(g, m, w->value));
@@ -109,31 +112,41 @@ static why_status run(const why_game *g, why_masks *m, struct walks *w, double *
     return WHY_OK;
 }
 
-/* Means of the walks, their standard errors (one walk tells of none), and what the means leave of f(full) - f(empty). */
-static double summarise(struct walks *w, double gap) {
+/* Means of n walks, their standard errors (one walk tells of none), and what the means leave of f(full) - f(empty). */
+static double summarise(struct walks *w, int n, double gap) {
     for (int k = 0; k < w->players; k++) {
-        w->phi[k] = w->sum[k] / w->n;
-        double variance = fmax(0, w->squares[k] / w->n - w->phi[k] * w->phi[k]) / (w->n - 1);
-        w->se[k] = w->n > 1 ? sqrt(variance) : NAN;
+        w->phi[k] = w->sum[k] / n;
+        double variance = fmax(0, w->squares[k] / n - w->phi[k] * w->phi[k]) / (n - 1);
+        w->se[k] = n > 1 ? sqrt(variance) : NAN;
         gap -= w->phi[k];
     }
     return gap;
 }
 
+/* A standard error from fewer walks is mostly luck. */
+enum { LEAST_WALKS = 5 };
+
+static why_status run_until_precise(const why_game *g, why_masks *m, struct walks *w, why_explanation *out) {
+    const why_params *p = g->r->params;
+    double gap;
+    for (int n = 0, last = 0;; last = n) {
+        n = why_until_next(p, n, LEAST_WALKS, w->n);
+        WHY_TRY(run(g, m, last, n, w, &gap));
+        out->residual = summarise(w, n, gap);
+        out->evaluations = (int64_t)n * m->n;
+        if (why_until_reached(p, n, w->n, why_game_se_range(w->phi, w->se, w->players), out)) break;
+    }
+    return why_game_finish(g, w->phi, w->se, out);
+}
+
 static why_status explain_walks(const why_game *g, int n, why_explanation *out) {
     struct walks w = {0};
     why_masks m = {0};
-    double gap = 0;
     why_status st = walks_create(g->players, n, &w);
     if (!st) st = why_masks_create(2 * g->players + 1, g->players, &m);
     if (!st) {
         draw_orders(g->r, &w);
-        st = run(g, &m, &w, &gap);
-    }
-    if (!st) {
-        out->residual = summarise(&w, gap);
-        out->evaluations = (int64_t)n * m.n;
-        why_game_finish(g, w.phi, w.se, out);
+        st = run_until_precise(g, &m, &w, out);
     }
     why_masks_clear(&m);
     walks_clear(&w);

@@ -54,13 +54,32 @@ static why_status check_calls(const why_node *at, const why_explainer *explainer
     return WHY_OK;
 }
 
-static why_status set_parameter(why_job_method *m, const why_entry *e) {
-    if (strcmp(e->key, "explainer") == 0) return WHY_OK;
-    WHY_TRY(why_want_kind(e->value, WHY_NODE_SCALAR, e->key));
-    if (strcmp(e->key, "output") == 0) return why_wrap_at(why_output_parse(e->value->text, &m->output), e->value);
-    why_status st = why_params_set(m->params, e->key, e->value->text);
+static why_status set_named(why_job_method *m, const why_entry *e, const char *name) {
+    why_status st = why_params_set(m->params, name, e->value->text);
     if (st == WHY_OK || st == WHY_ENOMEM) return st;
     return why_fail_in(WHY_EJOB, "%s:%d:%d: method '%s'", e->file, e->line, e->column, m->name);
+}
+
+/* until: {se_range: .05} is the parameter until_se_range. */
+static why_status set_until(why_job_method *m, const why_entry *until) {
+    WHY_TRY(why_want_kind(until->value, WHY_NODE_MAP, until->key));
+    if (!why_params_has(m->params, "until_se_range"))
+        return why_at_key(until, "until: method '%s' (%s) does not sample, or not until it is precise", m->name, m->explainer->name);
+    for (int i = 0; i < until->value->n; i++) {
+        const why_entry *e = &until->value->entry[i];
+        if (strcmp(e->key, "se_range") != 0) return why_at_key(e, "until: '%s' is unknown; want se_range", e->key);
+        WHY_TRY(why_want_kind(e->value, WHY_NODE_SCALAR, e->key));
+        WHY_TRY(set_named(m, e, "until_se_range"));
+    }
+    return WHY_OK;
+}
+
+static why_status set_parameter(why_job_method *m, const why_entry *e) {
+    if (strcmp(e->key, "explainer") == 0) return WHY_OK;
+    if (strcmp(e->key, "until") == 0) return set_until(m, e);
+    WHY_TRY(why_want_kind(e->value, WHY_NODE_SCALAR, e->key));
+    if (strcmp(e->key, "output") == 0) return why_wrap_at(why_output_parse(e->value->text, &m->output), e->value);
+    return set_named(m, e, e->key);
 }
 
 why_status why_job_method_create(why_job *job, const why_node *at, why_job_method *m) {

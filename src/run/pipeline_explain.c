@@ -89,6 +89,7 @@ static why_status explain(why_pipeline *p, const why_frame *f, int cell) {
                                  .class_index = s->class_index,
                                  .output = m->output,
                                  .params = p->params[cell],
+                                 .repeat = c->repeat,
                                  .stream = why_subject_stream(f->subject, c->draw)};
     WHY_TRY(why_explanation_create(f->rgb.h, f->rgb.w, &s->e));
     WHY_TRY(m->explainer->explain(&request, &s->e));
@@ -174,22 +175,31 @@ static why_status keep_map(why_pipeline *p, const char *name, const uint8_t *byt
 }
 
 /* Hash the .npy bytes, and keep them when the job asks for maps: <image>/<cell>.npy, a file or an archive's entry. */
-static why_status save_map(why_pipeline *p, const why_explanation *e, const char *name, char sha256[65]) {
+static why_status save_map(why_pipeline *p, const why_explanation *e, const float *map, const char *name, char sha256[65]) {
     const why_shape shape = {.rank = 2, .dim = {e->h, e->w}};
     uint8_t *bytes;
     size_t size;
-    WHY_TRY(why_npy_bytes_f32(&shape, e->map, &bytes, &size));
+    WHY_TRY(why_npy_bytes_f32(&shape, map, &bytes, &size));
     why_sha256(bytes, size, sha256);
     const why_status st = keep_map(p, name, bytes, size);
     free(bytes);
     return st;
 }
 
+/* The standard errors beside the map: <image>/<cell>-se.npy. Leaves "" in `name` when there are none or no maps are kept. */
+static why_status save_errors(why_pipeline *p, const why_explanation *e, int64_t image_id, int64_t cell_id, char name[64]) {
+    char sha256[65];
+    name[0] = 0;
+    if (!e->se || !p->plan->maps_dir) return WHY_OK;
+    snprintf(name, 64, "%lld/%lld-se.npy", (long long)image_id, (long long)cell_id);
+    return save_map(p, e, e->se, name, sha256);
+}
+
 static why_status put_done(why_pipeline *p, const why_picture *picture, int cell, why_buf *out) {
     const why_explanation *e = why_map_of(p, cell);
     const why_cell_state *s = &p->cell[cell];
     int64_t image_id = picture->listed->id, cell_id = p->plan->cells[cell].id;
-    char name[64], sha256[65];
+    char name[64], errors[64], sha256[65];
     uint8_t thumb[THUMB * THUMB * 4];
     float lo = e->map[0], hi = e->map[0];
     for (size_t i = 1; i < (size_t)e->h * (size_t)e->w; i++) {
@@ -197,7 +207,8 @@ static why_status put_done(why_pipeline *p, const why_picture *picture, int cell
         if (e->map[i] > hi) hi = e->map[i];
     }
     snprintf(name, sizeof name, "%lld/%lld.npy", (long long)image_id, (long long)cell_id);
-    WHY_TRY(save_map(p, e, name, sha256));
+    WHY_TRY(save_map(p, e, e->map, name, sha256));
+    WHY_TRY(save_errors(p, e, image_id, cell_id, errors));
     WHY_TRY(make_thumb(e, thumb));
     const why_row row = {.type = WHY_ROW_EXPLANATION,
                          .u.explanation = {.image_id = image_id,
@@ -208,10 +219,13 @@ static why_status put_done(why_pipeline *p, const why_picture *picture, int cell
                                            .fit = e->fit,
                                            .residual = e->residual,
                                            .se_range = e->se_range,
+                                           .ess = e->ess,
+                                           .stop = e->stop,
                                            .vmin = lo,
                                            .vmax = hi,
                                            .map = p->plan->maps_dir ? name : "",
                                            .map_sha256 = sha256,
+                                           .se_map = errors,
                                            .thumb = thumb,
                                            .thumb_size = sizeof thumb,
                                            .error = e->note ? e->note : ""}};

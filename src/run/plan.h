@@ -48,6 +48,7 @@ typedef struct why_plan_cell {
     int64_t budget;        /* -1: the method's own */
     int prefix_of;         /* index of the full-budget cell, or -1 */
     const char *transform; /* "" */
+    const char *budget_kind; /* of a cell with a budget: see why_explainer; else NULL */
     const char *draw;      /* the `use` text of its random stream: method canonical text without budget, and repeat */
 } why_plan_cell;
 

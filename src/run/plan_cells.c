@@ -20,13 +20,14 @@ static why_status method_json(const why_params *params, why_output output, why_b
     return why_buf_status(b);
 }
 
-/* The lowest value that a budget can have. */
+/* The lowest value that a budget can have, and no earlier end. */
 static why_status lowest_budget(const why_explainer *e, why_params *params) {
     char text[32];
     const why_param *t = e->params;
     while (strcmp(t->name, e->budget) != 0) t++;
     snprintf(text, sizeof text, "%.0f", t->lo);
-    return why_params_set(params, e->budget, text);
+    WHY_TRY(why_params_set(params, e->budget, text));
+    return why_params_has(params, "until_se_range") ? why_params_set(params, "until_se_range", "0") : WHY_OK;
 }
 
 /* The method with its budget at the lowest: the same text for a cell and its budget prefixes, so that they share draws. */
@@ -81,6 +82,8 @@ why_status why_plan_add_methods(why_plan_builder *b) {
 }
 
 /* ---------------------------------------------------------------- cells */
+static const char *budget_kind(const why_explainer *e, const why_params *p) { return e->budget_kind ? e->budget_kind(p) : "prefix"; }
+
 static why_status add_cell(why_plan *p, int model, int method, const char *target, int repeat, int64_t budget, int prefix_of) {
     if (p->n_cells == MAX_CELLS)
         return why_fail(WHY_ELIMIT, "the job has more than %d cells (model x method x target x repeat x budget)", MAX_CELLS);
@@ -93,7 +96,8 @@ static why_status add_cell(why_plan *p, int model, int method, const char *targe
                          .repeat = repeat,
                          .budget = budget,
                          .prefix_of = prefix_of,
-                         .transform = ""};
+                         .transform = "",
+                         .budget_kind = budget < 0 ? NULL : budget_kind(p->methods[method].explainer, p->methods[method].params)};
     why_buf_printf(&b, "cell\n%s\n%s\n%s\n%d\n%lld\n%s\n", p->models[model].uid, p->methods[method].uid, target, repeat, (long long)budget,
                    c->transform);
     WHY_TRY(why_plan_uid(p->arena, &b, &c->uid));

@@ -62,7 +62,8 @@ static why_status put_cells(why_plan *p, why_store *s) {
                              .repeat = c->repeat,
                              .budget = c->budget,
                              .prefix_of = c->prefix_of >= 0 ? p->cells[c->prefix_of].id : -1,
-                             .transform = c->transform};
+                             .transform = c->transform,
+                             .budget_kind = c->budget_kind};
         WHY_TRY(why_store_put_cell(s, &row));
         c->id = row.id;
     }

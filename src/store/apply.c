@@ -2,6 +2,7 @@
  * back from the dead or after a restart, changes nothing, and only new values reach the summaries. */
 #include "store/handle.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef struct origin {
@@ -62,10 +63,13 @@ static why_status put_explanation(why_store *s, const why_row *row) {
     why_bind_real(&b, row->u.explanation.fit);
     why_bind_real(&b, row->u.explanation.residual);
     why_bind_real(&b, row->u.explanation.se_range);
+    why_bind_real(&b, row->u.explanation.ess > 0 ? row->u.explanation.ess : NAN);
+    why_bind_text_or_null(&b, row->u.explanation.stop);
     why_bind_real(&b, row->u.explanation.vmin);
     why_bind_real(&b, row->u.explanation.vmax);
     why_bind_text_or_null(&b, row->u.explanation.map);
     why_bind_text_or_null(&b, row->u.explanation.map_sha256);
+    why_bind_text_or_null(&b, row->u.explanation.se_map);
     why_bind_blob(&b, row->u.explanation.thumb, row->u.explanation.thumb_size);
     why_bind_text_or_null(&b, row->u.explanation.error);
     return why_db_run(s, &b, "write an explanation");

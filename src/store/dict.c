@@ -219,6 +219,7 @@ why_status why_store_put_cell(why_store *s, why_dict_cell *row) {
     why_bind_int_or_null(&b, row->budget);
     why_bind_int_or_null(&b, row->prefix_of);
     why_bind_text(&b, row->transform ? row->transform : "");
+    why_bind_text_or_null(&b, row->budget_kind);
     return why_db_run(s, &b, "write a cell");
 }
 

@@ -25,7 +25,7 @@
     X(GET_IMAGE, "SELECT path, sha256 FROM image WHERE id = ?")                                                        \
     X(SET_IMAGE, "UPDATE image SET sha256 = ?, width = ?, height = ? WHERE id = ?")                                    \
     X(PUT_PREDICTION, "INSERT INTO prediction VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")                        \
-    X(PUT_EXPLANATION, "INSERT INTO explanation VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING") \
+    X(PUT_EXPLANATION, "INSERT INTO explanation VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING") \
     X(PUT_SCORE, "INSERT INTO score VALUES(?, ?, ?, ?) ON CONFLICT DO NOTHING")                                        \
     X(PUT_CURVE, "INSERT INTO curve VALUES(?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")                                     \
     X(PUT_PAIR, "INSERT INTO pair VALUES(?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")                                       \
@@ -77,7 +77,7 @@
     X(ADD_METRIC, "INSERT INTO metric VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                           \
     X(FIND_CELL, "SELECT id FROM cell WHERE uid = ?")                                                                  \
     X(ID_CELL, WHY_FREE_ID("cell"))                                                                                    \
-    X(ADD_CELL, "INSERT INTO cell VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                  \
+    X(ADD_CELL, "INSERT INTO cell VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                               \
     X(FIND_JOB, "SELECT id FROM job WHERE uid = ?")                                                                    \
     X(ID_JOB, WHY_FREE_ID("job"))                                                                                      \
     X(ADD_JOB, "INSERT INTO job VALUES(?, ?, ?, ?, ?)")                                                                \

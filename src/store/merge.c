@@ -160,7 +160,8 @@ static why_status put_cell(merger *m, const why_bound *b, int64_t *id) {
                          .repeat = number_or(b, 5, 0),
                          .budget = number_or(b, 6, -1),
                          .prefix_of = prefix ? translate(&m->map[MAP_CELL], prefix) : -1,
-                         .transform = text(b, 8)};
+                         .transform = text(b, 8),
+                         .budget_kind = text(b, 9)};
     WHY_TRY(why_store_put_cell(m->s, &row));
     *id = row.id;
     return WHY_OK;
@@ -188,7 +189,8 @@ static const struct {
     {MAP_METRIC, "metric",
      "SELECT id, uid, name, kind, policy, grid, params, better, lo, hi FROM src.metric ORDER BY id", put_metric},
     {MAP_CELL, "cell",
-     "SELECT id, uid, model_id, method_id, target, repeat, budget, prefix_of, transform FROM src.cell ORDER BY prefix_of IS NOT NULL, id",
+     "SELECT id, uid, model_id, method_id, target, repeat, budget, prefix_of, transform, budget_kind FROM src.cell"
+     " ORDER BY prefix_of IS NOT NULL, id",
      put_cell},
     {MAP_RUN, "run", "SELECT o.id, n.id FROM src.run o JOIN main.run n USING(uid)", put_run},
 };
@@ -265,12 +267,13 @@ static const struct bulk {
      true},
     {"explanation",
      "INSERT INTO main.explanation SELECT new_explanation(id), new_image(image_id), new_cell(cell_id), class, status, evaluations,"
-     " fit, residual, se_range, vmin, vmax, new_image(image_id) || '/' || new_cell(cell_id) || substr(map, -4), map_sha256, thumb, error"
+     " fit, residual, se_range, ess, stop, vmin, vmax, new_image(image_id) || '/' || new_cell(cell_id) || substr(map, -4), map_sha256,"
+     " new_image(image_id) || '/' || new_cell(cell_id) || substr(se_map, -7), thumb, error"
      " FROM src.explanation WHERE true"
      " ON CONFLICT(id) DO UPDATE SET class = excluded.class, status = excluded.status, evaluations = excluded.evaluations,"
-     " fit = excluded.fit, residual = excluded.residual, se_range = excluded.se_range,"
+     " fit = excluded.fit, residual = excluded.residual, se_range = excluded.se_range, ess = excluded.ess, stop = excluded.stop,"
      " vmin = excluded.vmin, vmax = excluded.vmax, map = excluded.map,"
-     " map_sha256 = excluded.map_sha256, thumb = excluded.thumb, error = excluded.error"
+     " map_sha256 = excluded.map_sha256, se_map = excluded.se_map, thumb = excluded.thumb, error = excluded.error"
      " WHERE status = 'failed' AND excluded.status = 'done'",
      true},
     {"timing",
@@ -369,9 +372,11 @@ static why_status open_maps(merger *m) {
 static bool new_name(const merger *m, const char *name, char out[64]) {
     long long image, cell;
     int end = 0;
-    if (sscanf(name, "%18lld/%18lld.npy%n", &image, &cell, &end) != 2 || !end || name[end]) return false;
+    if (sscanf(name, "%18lld/%18lld%n", &image, &cell, &end) != 2 || !end) return false;
+    const char *rest = name + end; /* a map's, or its standard errors' */
+    if (strcmp(rest, ".npy") != 0 && strcmp(rest, "-se.npy") != 0) return false;
     const int64_t new_image = translate(&m->map[MAP_IMAGE], image), new_cell = translate(&m->map[MAP_CELL], cell);
-    snprintf(out, 64, "%lld/%lld.npy", (long long)new_image, (long long)new_cell);
+    snprintf(out, 64, "%lld/%lld%s", (long long)new_image, (long long)new_cell, rest);
     return new_image && new_cell;
 }
 
@@ -409,7 +414,7 @@ static why_status take_file(merger *m, const char *maps_dir, const char *name) {
 static why_status take_files(merger *m, const char *maps_dir) {
     why_bound b;
     bool row = true;
-    WHY_TRY(why_db_prepare(m->s, "SELECT map FROM src.explanation WHERE map IS NOT NULL", &b));
+    WHY_TRY(why_db_prepare(m->s, "SELECT map FROM src.explanation WHERE map IS NOT NULL UNION ALL SELECT se_map FROM src.explanation WHERE se_map IS NOT NULL", &b));
     why_status st = WHY_OK;
     while (!st) {
         st = why_db_row(m->s, &b, "read an input", &row);

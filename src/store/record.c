@@ -15,7 +15,7 @@ typedef struct field {
     size_t offset, size_offset; /* in why_row; size_offset for BLOB */
 } field;
 
-enum { HEADER_BYTES = 5, MAX_FIELDS = 15, ROW_TYPES = WHY_ROW_END + 1 };
+enum { HEADER_BYTES = 5, MAX_FIELDS = 18, ROW_TYPES = WHY_ROW_END + 1 };
 
 #define AT(kind, member) {FIELD_##kind, offsetof(why_row, u.member), 0}
 static const struct {
@@ -29,8 +29,9 @@ static const struct {
     [WHY_ROW_EXPLANATION] = {"explanation",
                              {AT(I64, explanation.image_id), AT(I64, explanation.cell_id), AT(I32, explanation.class_index),
                               AT(TEXT, explanation.status), AT(I64, explanation.evaluations), AT(F64, explanation.fit),
-                              AT(F64, explanation.residual), AT(F64, explanation.se_range), AT(F64, explanation.vmin),
-                              AT(F64, explanation.vmax), AT(TEXT, explanation.map), AT(TEXT, explanation.map_sha256),
+                              AT(F64, explanation.residual), AT(F64, explanation.se_range), AT(F64, explanation.ess),
+                              AT(TEXT, explanation.stop), AT(F64, explanation.vmin), AT(F64, explanation.vmax),
+                              AT(TEXT, explanation.map), AT(TEXT, explanation.map_sha256), AT(TEXT, explanation.se_map),
                               {FIELD_BLOB, offsetof(why_row, u.explanation.thumb), offsetof(why_row, u.explanation.thumb_size)},
                               AT(TEXT, explanation.error)}},
     [WHY_ROW_SCORE] = {"score", {AT(I64, score.explanation_id), AT(I64, score.metric_id), AT(F64, score.value), AT(TEXT, score.why)}},

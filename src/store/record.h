@@ -32,11 +32,12 @@ typedef struct why_row {
             int32_t class_index; /* -1: NULL */
             const char *status;  /* done, failed */
             int64_t evaluations;
-            double fit, residual, se_range, vmin, vmax; /* NAN: NULL */
-            const char *map, *map_sha256;               /* "": NULL */
-            const uint8_t *thumb;                       /* 14*14 floats, little-endian; NULL: none */
+            double fit, residual, se_range, ess, vmin, vmax; /* NAN, and an ess of 0: NULL */
+            const char *stop;                                /* NULL or "": NULL */
+            const char *map, *map_sha256, *se_map;           /* NULL or "": NULL */
+            const uint8_t *thumb;                            /* 14*14 floats, little-endian; NULL: none */
             uint32_t thumb_size;
-            const char *error;                          /* "": NULL */
+            const char *error;                               /* "": NULL */
         } explanation;
         struct { int64_t explanation_id, metric_id; double value; const char *why; } score;  /* value NAN: NULL with why */
         struct { int64_t explanation_id, metric_id; int32_t step; double x, y; } curve;

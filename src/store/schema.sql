@@ -38,10 +38,13 @@ CREATE TABLE metric(
   better TEXT CHECK(better IN('high','low','none')), lo REAL NOT NULL DEFAULT 0, hi REAL NOT NULL DEFAULT 0
 ) STRICT;
 
+-- budget_kind: what a cell with a budget of its own shares with the full one: its first evaluations, some of them, or none for
+-- certain
 CREATE TABLE cell(
   id INTEGER PRIMARY KEY CHECK(id BETWEEN 1 AND 65535), uid TEXT NOT NULL UNIQUE, model_id INTEGER NOT NULL REFERENCES model,
   method_id INTEGER NOT NULL REFERENCES method, target TEXT NOT NULL, repeat INTEGER NOT NULL DEFAULT 0, budget INTEGER,
   prefix_of INTEGER REFERENCES cell, transform TEXT NOT NULL DEFAULT '',
+  budget_kind TEXT CHECK(budget_kind IN('prefix','nested','replanned')),
   UNIQUE(model_id, method_id, target, repeat, budget, transform)
 ) STRICT;
 
@@ -52,11 +55,13 @@ CREATE TABLE prediction(
   PRIMARY KEY(image_id, model_id, rank)
 ) STRICT, WITHOUT ROWID;
 
+-- se_range: largest standard error over the range of the map; se_map: the standard errors as a map of their own; ess: effective
+-- sample size of shared draws; stop: why an explanation with `until` ended
 CREATE TABLE explanation(
   id INTEGER PRIMARY KEY CHECK(id = image_id<<16 | cell_id), image_id INTEGER NOT NULL REFERENCES image,
   cell_id INTEGER NOT NULL REFERENCES cell, class INTEGER, status TEXT NOT NULL CHECK(status IN('done','failed')),
-  evaluations INTEGER, fit REAL, residual REAL, se_range REAL, vmin REAL, vmax REAL, map TEXT, map_sha256 TEXT, thumb BLOB,
-  error TEXT
+  evaluations INTEGER, fit REAL, residual REAL, se_range REAL, ess REAL, stop TEXT CHECK(stop IN('se_range','budget')),
+  vmin REAL, vmax REAL, map TEXT, map_sha256 TEXT, se_map TEXT, thumb BLOB, error TEXT
 ) STRICT;
 
 CREATE TABLE timing(
@@ -117,7 +122,7 @@ CREATE VIEW images AS SELECT * FROM image;
 -- An image's explanations are a range of ids, which spares an index over image_id.
 CREATE VIEW explanations AS
 SELECT e.*, i.path, i.label, i.grp, mo.name model, me.name method, me.explainer, me.params, c.target, c.repeat, c.budget,
-  c.prefix_of, c.transform, p.class = i.label correct, p.prob p_top
+  c.budget_kind, c.prefix_of, c.transform, p.class = i.label correct, p.prob p_top
 FROM explanation e JOIN image i ON i.id = e.image_id AND e.id BETWEEN i.id<<16 AND (i.id<<16)+65535
   JOIN cell c ON c.id = e.cell_id JOIN model mo ON mo.id = c.model_id
   JOIN method me ON me.id = c.method_id

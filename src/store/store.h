@@ -29,7 +29,7 @@ typedef struct why_dict_image { int64_t id; const char *uid, *path; int64_t labe
 typedef struct why_dict_model { int64_t id; const char *uid, *name, *sha256, *preprocess, *input; int64_t classes, params, macs; } why_dict_model;
 typedef struct why_dict_method { int64_t id; const char *uid, *name, *explainer, *params; } why_dict_method;
 typedef struct why_dict_metric { int64_t id; const char *uid, *name, *kind, *policy, *grid, *params, *better; double lo, hi; /* histogram range */ } why_dict_metric;
-typedef struct why_dict_cell { int64_t id; const char *uid; int64_t model_id, method_id; const char *target; int64_t repeat, budget /* <0: NULL */, prefix_of /* <0: NULL */; const char *transform; } why_dict_cell;
+typedef struct why_dict_cell { int64_t id; const char *uid; int64_t model_id, method_id; const char *target; int64_t repeat, budget /* <0: NULL */, prefix_of /* <0: NULL */; const char *transform, *budget_kind /* NULL: NULL */; } why_dict_cell;
 
 why_status why_store_begin(why_store *s) WHY_MUST_USE;
 why_status why_store_commit(why_store *s) WHY_MUST_USE;   /* retried while readers hold the lock */

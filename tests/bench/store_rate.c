@@ -54,7 +54,7 @@ static why_status put_others(why_store *s) {
         snprintf(name, sizeof name, "method%d", i);
         why_dict_method method = {i, uid(key, 'd', i), name, name, "{}"};
         WHY_TRY(why_store_put_method(s, &method));
-        why_dict_cell cell = {i, uid(key, 'c', i), 1, i, "label", 0, -1, -1, ""};
+        why_dict_cell cell = {i, uid(key, 'c', i), 1, i, "label", 0, -1, -1, "", NULL};
         WHY_TRY(why_store_put_cell(s, &cell));
     }
     return WHY_OK;

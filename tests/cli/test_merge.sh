@@ -20,7 +20,7 @@ same_merged() {
     [ "$(query "$1.db" 'PRAGMA integrity_check; PRAGMA foreign_key_check')" = ok ] || fail "$1.db is damaged"
 }
 "$WHYPIX" merge all.db part-1.db part-2.db part-3.db >log 2>&1 || fail "merge: exit code $?"
-grep -q 'rows of 3 databases in .*; 84 maps in all-maps/maps.sqlar' log || fail "does not say what it did"
+grep -q 'rows of 3 databases in .*; 112 maps in all-maps/maps.sqlar' log || fail "does not say what it did"
 same_merged all
 [ "$(query all.db 'SELECT count(*), count(DISTINCT uid) FROM run')" = '3|3' ] || fail "the runs were not kept"
 [ "$(query all.db 'SELECT count(*) FROM timing t JOIN shard s ON s.id = t.shard_id AND s.run_id = t.run_id')" = 84 ] || fail "timings lost their shards"

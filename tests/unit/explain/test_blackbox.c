@@ -350,7 +350,7 @@ static double error_ratio(const scene *s, const char *explainer, const char *con
         why_explanation e;
         snprintf(use, sizeof use, "repeat %d", i);
         TRY(why_explanation_create(SIDE, SIDE, &e));
-        TRY(x->explain(&(why_request){s->subject, TARGET, WHY_PROBABILITY, p, why_subject_stream(s->subject, use)}, &e));
+        TRY(x->explain(&(why_request){s->subject, TARGET, WHY_PROBABILITY, p, why_subject_stream(s->subject, use), 0}, &e));
         double lo = INFINITY, hi = -INFINITY;
         for (int k = 0; k < PIXELS; k++) {
             sum[k] += e.map[k];
@@ -404,7 +404,7 @@ static void tight_is_tighter(void **state) {
         for (int i = 0; i < 20; i++) {
             why_explanation e;
             TRY(why_explanation_create(SIDE, SIDE, &e));
-            TRY(x->explain(&(why_request){s.subject, TARGET, WHY_PROBABILITY, p, {(uint64_t)i}}, &e));
+            TRY(x->explain(&(why_request){s.subject, TARGET, WHY_PROBABILITY, p, {(uint64_t)i}, 0}, &e));
             for (int j = 0; j < PIXELS; j++) rmse[k] += pow(e.map[j] - want.map[j], 2);
             why_explanation_clear(&e);
         }

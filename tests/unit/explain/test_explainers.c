@@ -54,7 +54,7 @@ static void evaluations_as_planned(void **state) {
         int64_t asked = why_evaluator_asked(s.ev);
         why_explanation x;
         TRY(why_explanation_create(SIDE, SIDE, &x));
-        why_request r = {s.subject, 1, e->output, p, why_subject_stream(s.subject, e->name)};
+        why_request r = {s.subject, 1, e->output, p, why_subject_stream(s.subject, e->name), 0};
         TRY(e->explain(&r, &x));
         bool by_channel = strcmp(e->name, "scorecam") == 0 || strcmp(e->name, "ablationcam") == 0; /* a plan knows no layers' sizes */
         if (!by_channel) assert_int_equal(x.evaluations, e->evaluations(p, SIDE, SIDE, x.segments ? x.segments->n : 0));

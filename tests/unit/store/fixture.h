@@ -90,7 +90,8 @@ static inline void put_cells(why_store *s, int per_model) {
     for (int m = 0; m < MODELS; m++)
         for (int c = 0; c < per_model; c++) {
             int64_t id = m * CELLS_PER_MODEL + c + 1, prefix = cells[c].prefix_of < 0 ? -1 : m * CELLS_PER_MODEL + cells[c].prefix_of;
-            why_dict_cell row = {id, uid('c', id), m + 1, cells[c].method, "label", cells[c].repeat, cells[c].budget, prefix, ""};
+            why_dict_cell row = {id, uid('c', id), m + 1, cells[c].method, "label", cells[c].repeat, cells[c].budget, prefix, "",
+                                 cells[c].budget < 0 ? NULL : "prefix"};
             OK(why_store_put_cell(s, &row));
             assert_int_equal(row.id, id);
         }
@@ -136,7 +137,8 @@ static inline void put_explained(why_buf *b, int64_t image, int64_t cell) {
     const int64_t id = why_explanation_id(image, cell);
     for (size_t i = 0; i < sizeof thumb; i++) thumb[i] = (uint8_t)(i * (size_t)cell);
     why_record_put(b, &(why_row){.type = WHY_ROW_EXPLANATION,
-                                 .u.explanation = {image, cell, 1, "done", 100 * cell, 0.5, NAN, NAN, -1, made_up(id, 0, 0), "", "", thumb, sizeof thumb, ""}});
+                                 .u.explanation = {image, cell, 1, "done", 100 * cell, 0.5, NAN, 0.125, 40, -1, made_up(id, 0, 0), "budget", "", "", "", thumb,
+                                                   sizeof thumb, ""}});
     for (int64_t metric = DELETION; metric <= SPARSITY; metric++) put_score(b, id, metric);
     for (int step = 0; step < 3; step++)
         why_record_put(b, &(why_row){.type = WHY_ROW_CURVE, .u.curve = {id, DELETION, step, step / 2.0, made_up(id, step, DELETION)}});
@@ -174,7 +176,8 @@ static inline why_buf make_failure(int64_t image, int per_model) {
     for (int m = 0; m < MODELS; m++)
         for (int c = 1; c <= per_model; c++)
             why_record_put(&b, &(why_row){.type = WHY_ROW_EXPLANATION,
-                                          .u.explanation = {image, m * CELLS_PER_MODEL + c, -1, "failed", 0, NAN, NAN, NAN, NAN, NAN, "", "", NULL, 0, "not a picture"}});
+                                          .u.explanation = {image, m * CELLS_PER_MODEL + c, -1, "failed", 0, NAN, NAN, NAN, NAN, NAN, NAN, "", "", "", "",
+                                                            NULL, 0, "not a picture"}});
     why_record_put(&b, &(why_row){.type = WHY_ROW_FAILURE, .u.failure = {image, 0, "not a picture"}});
     why_record_finish(&b);
     return b;

@@ -19,7 +19,8 @@ static const why_row samples[] = {
     {.type = WHY_ROW_IMAGE, .u.image = {3, "0123abcd", 640, 480}},
     {.type = WHY_ROW_PREDICTION, .u.prediction = {3, 1, -1, 281, -1.25, 0x1.fffffffffffffp-1}},
     {.type = WHY_ROW_EXPLANATION,
-     .u.explanation = {3, 65535, -1, "done", INT64_C(1) << 40, 0.5, -0.0, NAN, -1e308, 5e-324, "a/b.npy", "ff", thumb, sizeof thumb, ""}},
+     .u.explanation = {3, 65535, -1, "done", INT64_C(1) << 40, 0.5, -0.0, NAN, 12.5, -1e308, 5e-324, "se_range", "a/b.npy", "ff", "a/b-se.npy", thumb,
+                       sizeof thumb, ""}},
     {.type = WHY_ROW_SCORE, .u.score = {ID(3, 65535), 9, NAN, "constant map"}},
     {.type = WHY_ROW_CURVE, .u.curve = {ID(3, 65535), 9, 4, 0.25, NAN}},
     {.type = WHY_ROW_PAIR, .u.pair = {ID(3, 1), ID(3, 65535), 2, 0.1, NULL}},
@@ -149,8 +150,8 @@ static void nonsense_is_refused(void **state) {
         const char *text;
     } bad[] = {
         {{.type = WHY_ROW_IMAGE, .u.image = {0, "", 1, 1}}, "id out of range"},
-        {{.type = WHY_ROW_EXPLANATION, .u.explanation = {1, 65536, 0, "done", 0, 0, 0, 0, 0, 0, "", "", NULL, 0, ""}}, "id out of range"},
-        {{.type = WHY_ROW_EXPLANATION, .u.explanation = {1, 1, 0, "maybe", 0, 0, 0, 0, 0, 0, "", "", NULL, 0, ""}}, "status"},
+        {{.type = WHY_ROW_EXPLANATION, .u.explanation = {1, 65536, 0, "done", 0, 0, 0, 0, 0, 0, 0, "", "", "", "", NULL, 0, ""}}, "id out of range"},
+        {{.type = WHY_ROW_EXPLANATION, .u.explanation = {1, 1, 0, "maybe", 0, 0, 0, 0, 0, 0, 0, "", "", "", "", NULL, 0, ""}}, "status"},
         {{.type = WHY_ROW_SCORE, .u.score = {ID(1, 1), 1, NAN, ""}}, "without a reason"},
         {{.type = WHY_ROW_SCORE, .u.score = {ID(1, 1), 1, 0.5, "constant map"}}, "a value and a reason"},
         {{.type = WHY_ROW_SCORE, .u.score = {ID(1, 1), 1, INFINITY, ""}}, "infinite"},

@@ -64,8 +64,9 @@ static void view_columns_are_a_contract(void **state) {
                   "prefix_a,prefix_b,correct,p_top,metric,policy,grid,value,why,role\n");
     assert_answer(s, "SELECT group_concat(name) FROM pragma_table_info('scores')", "explanation_id,metric,policy,grid,better,value,why,metric_id\n");
     assert_answer(s, "SELECT group_concat(name) FROM pragma_table_info('explanations')",
-                  "id,image_id,cell_id,class,status,evaluations,fit,residual,se_range,vmin,vmax,map,map_sha256,thumb,error,path,label,grp,model,method,explainer,"
-                  "params,target,repeat,budget,prefix_of,transform,correct,p_top\n");
+                  "id,image_id,cell_id,class,status,evaluations,fit,residual,se_range,ess,stop,vmin,vmax,map,map_sha256,se_map,thumb,error,path,"
+                  "label,grp,model,method,explainer,"
+                  "params,target,repeat,budget,budget_kind,prefix_of,transform,correct,p_top\n");
     assert_answer(s, "SELECT group_concat(name) FROM pragma_table_info('images')", "id,uid,path,sha256,label,grp,split,mask,width,height,covars\n");
     why_store_close(&s);
     unlink(path);
@@ -161,10 +162,10 @@ static void a_grown_plan_keeps_its_ids(void **state) {
     why_dict_image moved = {3, uid('i', 2), "pictures/002.png", 2, "new group", "test", "mask.png", "{\"age\":3}"};
     OK(why_store_put_image(s, &moved));
     assert_int_equal(moved.id, 2);
-    why_dict_cell cell = {1, uid('c', 50), 1, 4, "predicted", 0, -1, -1, ""};
+    why_dict_cell cell = {1, uid('c', 50), 1, 4, "predicted", 0, -1, -1, "", NULL};
     OK(why_store_put_cell(s, &cell));
     assert_int_equal(cell.id, 10);
-    why_dict_cell full = {65535, uid('c', 51), 1, 4, "second", 0, -1, -1, ""}, more = {65535, uid('c', 52), 1, 4, "top:1", 0, -1, -1, ""};
+    why_dict_cell full = {65535, uid('c', 51), 1, 4, "second", 0, -1, -1, "", NULL}, more = {65535, uid('c', 52), 1, 4, "top:1", 0, -1, -1, "", NULL};
     OK(why_store_put_cell(s, &full));
     REFUSED(why_store_put_cell(s, &more), WHY_ELIMIT, "65535 cells");
     OK(why_store_commit(s));
@@ -402,7 +403,7 @@ static void missing_rows_are_the_state(void **state) {
     m.n = 4;
     REFUSED(why_store_each_todo(s, keep_missing, &m), WHY_EBUG, "too many"); /* the callback's error comes back */
     OK(why_store_begin(s));
-    why_dict_cell far_cell = {129, uid('c', 60), 1, 4, "label", 0, -1, -1, ""};
+    why_dict_cell far_cell = {129, uid('c', 60), 1, 4, "label", 0, -1, -1, "", NULL};
     OK(why_store_put_cell(s, &far_cell));
     OK(why_store_commit(s));
     OK(why_store_todo(s, 1, &cells, &n_words));
