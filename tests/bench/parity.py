@@ -16,7 +16,7 @@ MODELS = ("committed nets", "tinyvgg_pug", "tinyresnet_zebra", "tinydense_espres
 EXPLAINERS = (
     ("lime", "lime", "lime 0.2"), ("shap_part", "shap_partition", "shap 0.49.1"),
     ("shap_kernel|kernel_", "shap_kernel", "shap 0.49.1"), ("shap_permutation", "shap_permutation", "shap 0.49.1"),
-    ("shap_exact", "shap_exact", "shap 0.49.1"), ("shap_gradient", "shap_gradient", "shap 0.49.1"),
+    ("shap_exact", "shap_exact", "shap 0.49.1"), ("shap_gradient", "shap_gradient", "shap 0.49.1, captum 2025-10"),
     ("shap_deep", "shap_deep", "complete rule (oracle)"), ("deeplift", "deeplift", "captum 2025-10"),
     ("occlusion", "occlusion", "captum 2025-10"), ("rise", "rise", "published code"),
     (r"(cam_)?gradcam(\+\+|pp)", "gradcam++", "pytorch-grad-cam"), ("(cam_)?gradcam|channel weights|map of the layer", "gradcam", "pytorch-grad-cam"),

@@ -353,7 +353,7 @@ def deep_family():
     deep_pytorch = importlib.import_module("shap.explainers._deep.deep_pytorch")
     pictures = np.stack([img[:, ::-1], img[::-1], cv2.blur(img, (9, 9))])
     x, refs = tensor(img[None]), tensor(pictures)
-    save("deep_background", pictures.astype(np.uint8))
+    save("shap_background", pictures.astype(np.uint8))
 
     net.requires_grad_(False)
     for name, r in ("three", refs), ("blurred", refs[2:]):
@@ -362,7 +362,7 @@ def deep_family():
             gap = float((net(x) - net(r).mean(0))[0, top[0]])
         print("shap deep", name, "sum", phi.sum(), "difference", gap)
         assert abs(phi.sum() - gap) < 1e-4
-        save("deep_" + name, phi.astype(np.float32))
+        save("shap_deep_" + name, phi.astype(np.float32))
     print("captum DeepLift", DeepLift(net).attribute(x.clone(), refs[2:], target=top[0], return_convergence_delta=True)[1])
 
     def replay(cls, name, **how):
@@ -376,12 +376,12 @@ def deep_family():
         finally:
             np.random.choice, np.random.uniform = choice, uniform
         print(name, [np.shape(d) for d in drawn])
-        save("deep_" + name, a[0].detach())
-        save("deep_" + name + "_draws", np.stack([np.ravel(drawn[0]), np.ravel(drawn[1])], -1).astype(np.float32))
+        save("shap_" + name, a[0].detach())
+        save("shap_" + name + "_draws", np.stack([np.ravel(drawn[0]), np.ravel(drawn[1])], -1).astype(np.float32))
     replay(GradientShap(net), "gradient")
     relu = [n.output[0] for n in net.g.node if n.op_type == "Relu"][1]
     net.requires_grad_(True)
-    replay(LayerGradientShap(net, net.watch(relu)), "layer", attribute_to_layer_input=False)
+    replay(LayerGradientShap(net, net.watch(relu)), "gradient_layer", attribute_to_layer_input=False)
 
 
 cam_family()

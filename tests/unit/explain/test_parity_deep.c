@@ -182,16 +182,16 @@ static void golden_maps(void **state) {
     scene s;
     char path[4096], text[4200], draws[4096];
     open_folder(&golden, &s);
-    path_in(&golden, "deep_background", path);
+    path_in(&golden, "shap_background", path);
     snprintf(text, sizeof text, "file(%s)", path);
-    why_explanation e = check(&golden, &s, "deep_three", "shap_deep", SETTINGS("background", text));
+    why_explanation e = check(&golden, &s, "shap_deep_three", "shap_deep", SETTINGS("background", text));
     assert_true(fabs(e.residual) < 2e-5);
     why_explanation_clear(&e);
-    e = check(&golden, &s, "deep_blurred", "deeplift", SETTINGS("baseline", "blur(9,9)"));
+    e = check(&golden, &s, "shap_deep_blurred", "deeplift", SETTINGS("baseline", "blur(9,9)"));
     assert_true(fabs(e.residual) < 2e-5);
     why_explanation_clear(&e);
-    path_in(&golden, "deep_gradient_draws", draws);
-    e = check(&golden, &s, "deep_gradient", "shap_gradient", SETTINGS("background", text, "draws", draws, "samples", "12"));
+    path_in(&golden, "shap_gradient_draws", draws);
+    e = check(&golden, &s, "shap_gradient", "shap_gradient", SETTINGS("background", text, "draws", draws, "samples", "12"));
     why_explanation_clear(&e);
     scene_close(&s);
 }
@@ -203,16 +203,16 @@ static void golden_layer(void **state) {
     char path[4096], text[4200], draws[4096];
     why_shape shape;
     open_folder(&golden, &s);
-    path_in(&golden, "deep_background", path);
-    path_in(&golden, "deep_layer_draws", draws);
+    path_in(&golden, "shap_background", path);
+    path_in(&golden, "shap_gradient_layer_draws", draws);
     snprintf(text, sizeof text, "file(%s)", path);
-    float *v = load(&golden, "deep_layer", &shape), *want = malloc((size_t)(s.image.h * s.image.w) * sizeof *want);
+    float *v = load(&golden, "shap_gradient_layer", &shape), *want = malloc((size_t)(s.image.h * s.image.w) * sizeof *want);
     const int64_t n = shape.dim[1] * shape.dim[2];
     for (int64_t k = n; k < shape.dim[0] * n; k++) v[k % n] += v[k];
     why_map_resize(v, (int)shape.dim[1], (int)shape.dim[2], want, s.image.h, s.image.w);
     why_explanation e = scene_explain(&s, "shap_gradient", golden.class_index,
                                       SETTINGS("background", text, "draws", draws, "samples", "12", "layer", "/4/Relu"));
-    report(&golden, "deep_layer", compare(e.map, want, (size_t)(s.image.h * s.image.w)));
+    report(&golden, "shap_gradient_layer", compare(e.map, want, (size_t)(s.image.h * s.image.w)));
     why_explanation_clear(&e);
     free(v);
     free(want);
