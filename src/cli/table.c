@@ -6,108 +6,13 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/text_table.h"
+#include "cli/views.h"
+#include "run/label.h"
 #include "store/store.h"
 #include "whypix/explain.h"
 #include "whypix/metric.h"
 
-/* Each table is one query. It may use control(name), the control explainers, and masked(name), the metrics that need a mask,
- * both made from the programme's own tables; it goes on behind their WITH. A value that starts with '*' is a best one. Means
- * come from `summary`, so that a table costs the same for ten images as for a million.
- *
- * keys = 0: rows as they come, aligned as `align` says. keys = k: the first k columns name a table of their own, the last three
- * are its row, its column and the value there; CSV stays long. */
-typedef struct view {
-    const char *name, *help, *align;
-    int keys;
-    const char *sql;
-} view;
-
-/* "topk_iou(0.05)": the name with the values of its parameters. */
-#define METRIC_LABEL \
-    "me.name || ifnull('(' || (SELECT group_concat(value, ',') FROM json_each(me.params) WHERE value IS NOT NULL) || ')', '')"
-/* "lime", "lime #1" for another draw, "lime @50" for another budget. */
-#define CELL_LABEL(method, cell) \
-    method ".name || CASE WHEN " cell ".repeat > 0 THEN ' #' || " cell ".repeat ELSE '' END || ifnull(' @' || " cell ".budget, '')"
-#define PLAIN_CELL(cell) cell ".repeat = 0 AND " cell ".budget IS NULL AND " cell ".prefix_of IS NULL AND " cell ".transform = ''"
-/* printf() alone would show an undefined value as 0. */
-#define NUMBER(format, x) "iif(" x " IS NULL, '-', printf('" format "', " x "))"
-/* A mean, with the mark when it is the best in window w that is no control's. */
-#define MARKED_MEAN                                                                                                            \
-    "CASE WHEN mean IS NULL THEN '-' ELSE CASE WHEN NOT control AND ((better = 'high' AND mean = max(iif(control, NULL, mean)) OVER w)" \
-    " OR (better = 'low' AND mean = min(iif(control, NULL, mean)) OVER w)) THEN '*' ELSE '' END || printf('%.4f', mean) END"
-
-static const char agreement_sql[] =
-    ", p AS (SELECT mo.name model, a.target, " METRIC_LABEL " metric, me.policy, me.grid, me.better, a.model_id, me.id metric_id,"
-    "  ma.id ia, mb.id ib, ma.name na, mb.name nb, s.n + s.n_null n, s.mean, (ma.explainer IN control OR mb.explainer IN control) control"
-    "  FROM summary s JOIN metric me ON me.id = s.metric_id JOIN cell a ON a.id = s.cell_a JOIN cell b ON b.id = s.cell_b"
-    "  JOIN model mo ON mo.id = a.model_id JOIN method ma ON ma.id = a.method_id JOIN method mb ON mb.id = b.method_id"
-    "  WHERE s.stratum = 'all' AND a.model_id = b.model_id AND a.target = b.target AND ma.id <> mb.id"
-    "  AND " PLAIN_CELL("a") " AND " PLAIN_CELL("b") "),"
-    " q AS (SELECT *, max(n) OVER w images, " MARKED_MEAN " text FROM p WINDOW w AS (PARTITION BY model_id, target, metric_id)),"
-    " m AS (SELECT model_id, metric_id, model, target, metric, policy, grid, images, ia r, ib c, na x, nb y, text FROM q UNION ALL"
-    "  SELECT model_id, metric_id, model, target, metric, policy, grid, images, ib, ia, nb, na, text FROM q UNION"
-    "  SELECT model_id, metric_id, model, target, metric, policy, grid, images, ia, ia, na, na, '-' FROM q UNION"
-    "  SELECT model_id, metric_id, model, target, metric, policy, grid, images, ib, ib, nb, nb, '-' FROM q)"
-    "SELECT metric, model, target, policy, grid, images, x method, y \"with\", text mean FROM m ORDER BY model_id, target, metric_id, r, c";
-
-static const char pairs_sql[] =
-    ", x AS (SELECT mo.name model, mb.name model_b, a.target, b.target target_b, " METRIC_LABEL " metric, me.policy, me.grid, "
-    CELL_LABEL("xa", "a") " method_a, " CELL_LABEL("xb", "b") " method_b, s.*"
-    "  FROM summary s JOIN metric me ON me.id = s.metric_id JOIN cell a ON a.id = s.cell_a JOIN cell b ON b.id = s.cell_b"
-    "  JOIN model mo ON mo.id = a.model_id JOIN model mb ON mb.id = b.model_id JOIN method xa ON xa.id = a.method_id"
-    "  JOIN method xb ON xb.id = b.method_id WHERE s.stratum = 'all')"
-    "SELECT metric, policy, grid, iif(model = model_b, model, model || ' / ' || model_b) model,"
-    " iif(target = target_b, target, target || ' / ' || target_b) target,"
-    " method_a \"method a\", method_b \"method b\", n valid, n_null undefined, " NUMBER("%.4f", "mean") " mean, " NUMBER("%.4f", "sd") " sd"
-    " FROM x ORDER BY metric_id, cell_a, cell_b";
-
-/* Scores and localisation differ in one condition. */
-#define SCORES_SQL(condition)                                                                                                    \
-    ", p AS (SELECT mo.name model, a.target, a.model_id, " METRIC_LABEL " metric, me.better, me.id metric_id, ma.id method_id,"     \
-    "  ma.name method, s.n, s.n + s.n_null all_n, s.mean, ma.explainer IN control control"                                                       \
-    "  FROM summary s JOIN metric me ON me.id = s.metric_id JOIN cell a ON a.id = s.cell_a JOIN model mo ON mo.id = a.model_id"  \
-    "  JOIN method ma ON ma.id = a.method_id WHERE s.stratum = 'all' AND s.cell_b = 0 AND " PLAIN_CELL("a") " AND " condition "),"\
-    " q AS (SELECT *, metric || CASE better WHEN 'high' THEN ' \u2191' WHEN 'low' THEN ' \u2193' ELSE '' END label,"                 \
-    "  max(all_n) OVER v images, iif(min(n) OVER w = max(n) OVER w, '', min(n) OVER w || '-') || max(n) OVER w valid, " MARKED_MEAN " text"                \
-    "  FROM p WINDOW w AS (PARTITION BY model_id, target, metric_id), v AS (PARTITION BY model_id, target)),"                    \
-    " m AS (SELECT model_id, metric_id, model, target, images, label, method_id c, method, text FROM q UNION"                    \
-    "  SELECT model_id, metric_id, model, target, images, label, 1 << 62, 'valid', valid FROM q)"                                \
-    "SELECT model, target, images, label metric, method, text mean FROM m ORDER BY model_id, target, metric_id, c"
-
-static const char scores_sql[] = SCORES_SQL("me.name NOT IN masked");
-static const char localisation_sql[] = SCORES_SQL("me.name IN masked");
-
-static const char predictions_sql[] =
-    ", k AS (SELECT p.model_id, i.label, count(*) n, sum(p.class = i.label) hits, avg(p.prob) prob"
-    "  FROM prediction p JOIN image i ON i.id = p.image_id WHERE p.rank = 0 AND i.label IS NOT NULL GROUP BY 1, 2)"
-    "SELECT mo.name model, (SELECT count(*) FROM prediction p WHERE p.model_id = mo.id AND p.rank = 0) images, sum(n) labelled,"
-    " " NUMBER("%.4f", "1.0 * sum(hits) / sum(n)") " accuracy, " NUMBER("%.4f", "1.0 * max(n) / sum(n)") " \"majority baseline\","
-    " " NUMBER("%.4f", "sum(n * prob) / sum(n)") " \"mean top probability\" FROM model mo LEFT JOIN k ON k.model_id = mo.id GROUP BY mo.id";
-
-static const char failures_sql[] =
-    " SELECT i.path image, iif(f.cell_id IS NULL, 'all', mo.name || ' ' || " CELL_LABEL("me", "c") ") cell, f.reason, f.attempt, f.at"
-    " FROM failure f LEFT JOIN image i ON i.id = f.image_id LEFT JOIN cell c ON c.id = f.cell_id LEFT JOIN model mo ON mo.id = c.model_id"
-    " LEFT JOIN method me ON me.id = c.method_id ORDER BY f.image_id, f.cell_id, f.attempt";
-
-static const char timing_sql[] =
-    ", x AS (SELECT e.cell_id, count(*) n, avg(e.evaluations) evaluations, avg(t.wall) wall, max(t.wall) worst, sum(t.wall) total,"
-    "  sum(t.cpu) cpu FROM explanation e LEFT JOIN timing t ON t.explanation_id = e.id WHERE e.status = 'done' GROUP BY 1)"
-    "SELECT mo.name model, c.target, " CELL_LABEL("me", "c") " method, x.n, " NUMBER("%.0f", "evaluations") " evaluations,"
-    " " NUMBER("%.4f", "wall") " \"s each\","
-    " " NUMBER("%.4f", "worst") " \"s worst\", " NUMBER("%.1f", "total") " \"s total\", " NUMBER("%.1f", "cpu") " \"cpu s\""
-    " FROM x JOIN cell c ON c.id = x.cell_id JOIN model mo ON mo.id = c.model_id JOIN method me ON me.id = c.method_id"
-    " ORDER BY c.model_id, c.target, c.id";
-
-static const view views[] = {
-    {"agreement", "mean agreement of every two methods, a matrix per metric, model and class", NULL, 6, agreement_sql},
-    {"pairs", "every compared pair of cells: mean, SD, defined and undefined values", "lllllllrrrr", 0, pairs_sql},
-    {"scores", "metrics of one map, per method; the arrow says which direction is better", NULL, 3, scores_sql},
-    {"localisation", "does the map lie on the object? metrics against the ground-truth mask", NULL, 3, localisation_sql},
-    {"predictions", "accuracy of each model beside always saying the commonest label", "lrrrrr", 0, predictions_sql},
-    {"failures", "what could not be computed, and why", "lllrl", 0, failures_sql},
-    {"timing", "evaluations and seconds of each method", "lllrrrrrr", 0, timing_sql},
-};
-enum { N_VIEWS = sizeof views / sizeof *views };
+enum { MAX_VIEWS = 64 };
 
 /* ---------------------------------------------------------------- rows in memory */
 typedef struct sheet {
@@ -193,9 +98,9 @@ static why_status title_of(const sheet *s, int keys, size_t row, char **out) {
     return why_buf_take(&b, out);
 }
 
-/* Index of `name` among the n names, added when it is new. */
+/* Index of `name` among the n names, added when it is new. Rows of one name stand together, so the last ones are looked at first. */
 static size_t index_of(const char **names, size_t *n, const char *name) {
-    for (size_t i = 0; i < *n; i++)
+    for (size_t i = *n; i-- > 0;)
         if (strcmp(names[i], name) == 0) return i;
     names[*n] = name;
     return (*n)++;
@@ -269,7 +174,7 @@ static void empty_undefined(sheet *s) {
         if (strcmp(s->cell[i], "-") == 0) s->cell[i] = "";
 }
 
-static why_status print_sheet(const view *v, sheet *s, why_format format) {
+static why_status print_sheet(const why_view *v, sheet *s, why_format format) {
     if (s->rows == 0) {
         if (format == WHY_FORMAT_TEXT) printf("%s: the database holds nothing for this table\n", v->name);
         return WHY_OK;
@@ -284,48 +189,84 @@ static why_status print_sheet(const view *v, sheet *s, why_format format) {
 }
 
 /* ---------------------------------------------------------------- command */
-/* WITH control(name) AS (...), masked(name) AS (...) */
-static void name_tables(why_buf *b) {
+/* A text constant of SQL. */
+static void put_sql_text(why_buf *b, const char *text) {
+    why_buf_text(b, "'");
+    for (; *text; text++) why_buf_put(b, *text == '\'' ? "''" : text, *text == '\'' ? 2 : 1);
+    why_buf_text(b, "'");
+}
+
+static why_status name_statistic(const why_args *a, why_buf *b) {
+    static const char *const names[] = {"mean", "sd", "median", "valid", "undefined"};
+    const char *text = why_args_text(a, "statistic");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(names[i], text) != 0) continue;
+        why_buf_printf(b, "), shown(statistic) AS (VALUES('%s')", text);
+        return WHY_OK;
+    }
+    return why_fail(WHY_EARG, "--statistic: got '%s', want mean, sd, median, valid or undefined", text);
+}
+
+static why_status name_classes(const why_args *a, why_arena *arena, why_buf *b) {
+    const char *file = why_args_text(a, "labels");
+    why_labels labels = {0};
+    if (file) WHY_TRY(why_labels_load(arena, file, 0, &labels));
+    why_buf_text(b, "), class_name(class, name) AS (VALUES(-1, '')");
+    for (int i = 0; i < labels.n; i++) {
+        why_buf_printf(b, ",(%d,", i);
+        put_sql_text(b, labels.names[i]);
+        why_buf_text(b, ")");
+    }
+    return WHY_OK;
+}
+
+/* What cli/views.h promises to the queries. */
+static why_status name_tables(const why_args *a, why_arena *arena, why_buf *b) {
     why_buf_text(b, "WITH control(name) AS (VALUES('')");
     for (const why_explainer *const *e = why_explainers; *e; e++)
         if ((*e)->flags & WHY_CONTROL) why_buf_printf(b, ",('%s')", (*e)->name);
     why_buf_text(b, "), masked(name) AS (VALUES('')");
     for (const why_metric *const *m = why_metrics; *m; m++)
         if ((*m)->flags & WHY_METRIC_MASK) why_buf_printf(b, ",('%s')", (*m)->name);
+    WHY_TRY(name_statistic(a, b));
+    WHY_TRY(name_classes(a, arena, b));
     why_buf_text(b, ")");
+    return WHY_OK;
 }
 
-static why_status print_view(const view *v, const why_args *args, why_format format) {
+static why_status print_view(const why_view *v, const why_args *args, why_format format) {
     why_buf b = {0};
     why_store *store = NULL;
     sheet s = {.args = args};
     char *sql = NULL;
-    name_tables(&b);
+    why_status st = why_arena_create(1 << 16, &s.arena);
+    if (!st) st = name_tables(args, s.arena, &b);
     why_buf_text(&b, v->sql);
-    why_status st = why_buf_take(&b, &sql);
-    if (!st) st = why_arena_create(1 << 16, &s.arena);
+    if (!st) st = why_buf_take(&b, &sql);
     if (!st) st = why_store_open_readonly(why_args_at(args, 0), &store);
     if (!st) st = why_store_query(store, sql, keep_row, &s);
     why_store_close(&store); /* before printing: a slow terminal must not hold the writer up */
     if (!st) st = print_sheet(v, &s, format);
     why_arena_destroy(&s.arena);
+    why_buf_clear(&b);
     free(s.cell);
     free(sql);
     return st;
 }
 
 static why_status run(const why_args *a, int *exit_code) {
-    const char *what = why_args_at(a, 1), *names[N_VIEWS];
+    const char *what = why_args_at(a, 1), *names[MAX_VIEWS];
+    size_t n = 0;
     why_format format;
     (void)exit_code;
     WHY_TRY(why_format_parse(why_args_text(a, "format"), &format));
-    for (int i = 0; i < N_VIEWS; i++) {
-        names[i] = views[i].name;
-        if (!what) printf("  %-13s %s\n", views[i].name, views[i].help);
-        else if (strcmp(what, views[i].name) == 0) return print_view(&views[i], a, format);
+    for (const why_view *v = why_views; v->name; v++) {
+        names[n++] = v->name;
+        if (!what) printf("  %-13s %s\n", v->name, v->help);
+        else if (strcmp(what, v->name) == 0) return print_view(v, a, format);
     }
     if (!what) return WHY_OK;
-    const char *near = why_nearest(what, names, N_VIEWS);
+    const char *near = why_nearest(what, names, n);
     return why_fail(WHY_EARG, "there is no table '%s'%s%s%s; 'whypix table DB' names them", what, near ? ", did you mean '" : "",
                     near ? near : "", near ? "'" : "");
 }
@@ -333,6 +274,8 @@ static why_status run(const why_args *a, int *exit_code) {
 static const why_option options[] = {
     {"format", "FORMAT", "text", "text, csv, md or latex", false},
     {"where", "COLUMN=VALUE", NULL, "only rows with this value, e.g. metric=pearson or grid=pixel; may be repeated", true},
+    {"statistic", "S", "mean", "of agreement: mean, sd, median (reads every pair), valid or undefined (how many)", false},
+    {"labels", "FILE", NULL, "class names, line i = class i", false},
     {0},
 };
 
@@ -342,7 +285,10 @@ const why_command why_command_table = {
     .summary = "results as a table: agreement, scores, localisation, ...",
     .help = "Without NAME: lists the tables. In text, '*' marks the best value that is not a control's, '-' stands for no value;\n"
             "CSV is long (one value per row) and marks nothing. More questions are answered by analysis/queries.sql.",
-    .example = "whypix table results/demo.db agreement --where metric=pearson --where grid=pixel\nwhypix table results/demo.db scores --format latex > scores.tex",
+    .example = "whypix table results/demo.db agreement --where metric=pearson --where grid=pixel\n"
+               "whypix table results/demo.db agreement --statistic median\n"
+               "whypix table results/demo.db classes --labels labels.txt\n"
+               "whypix table results/demo.db scores --format latex > scores.tex",
     .min_args = 1,
     .max_args = 2,
     .options = options,

@@ -152,6 +152,20 @@ static int longest(const why_model *m, size_t at) {
     return (int)n;
 }
 
+/* "20 Conv, 17 Relu, 8 Add, 1 Gemm", in order of appearance: convolutions, fully connected layers, residual additions at a glance. */
+static void put_operators(const why_model *m, why_buf *b) {
+    for (int k = 0; k < m->n_layers; k++) {
+        int n = 0, earlier = 0;
+        for (int j = 0; j < m->n_layers; j++) {
+            const bool same = strcmp(m->layers[j].op, m->layers[k].op) == 0;
+            n += same;
+            earlier += same && j < k;
+        }
+        if (earlier == 0) why_buf_printf(b, "%s%d %s", k ? ", " : "", n, m->layers[k].op);
+    }
+    why_buf_text(b, "\n");
+}
+
 why_status why_model_describe(const why_model *m, char **text) {
     const why_model_info *i = &m->info;
     const int name = longest(m, offsetof(why_layer, name)), op = longest(m, offsetof(why_layer, op));
@@ -169,6 +183,7 @@ why_status why_model_describe(const why_model *m, char **text) {
                        l->folded_into ? l->folded_into : "");
     }
     why_buf_printf(&b, "\n%d layers, %" PRId64 " parameters, %" PRId64 " multiply-accumulates per picture\n", m->n_layers, i->parameters, i->macs);
+    put_operators(m, &b);
     why_buf_printf(&b, "cam = usable as --layer for Grad-CAM; last_conv = %s\n", last ? last : "none");
     why_status st = why_buf_take(&b, text);
     why_buf_clear(&b);

@@ -21,7 +21,7 @@ struct study {
     const char *place, *listed, *region[MAX_REGIONS];
     int regions;
     bool malignant;
-    why_listed row;
+    why_list_row row;
 };
 
 struct reader {

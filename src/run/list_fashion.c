@@ -23,7 +23,7 @@ static why_status find_columns(const why_listing *l, const why_table *t, struct 
 
 static why_status add_row(why_listing *l, const why_table *t, const struct columns *c, const char *folder) {
     const char *id = why_table_field(t, c->id), *image;
-    why_listed row = {.label = why_table_field(t, c->label)};
+    why_list_row row = {.label = why_table_field(t, c->label)};
     if (!id || !row.label) return why_listing_refuse(l, why_table_place(t), "a field is empty");
     WHY_TRY(why_find_picture(l, folder, id, &image));
     if (!image) return why_listing_refuse(l, why_table_place(t), "there is no picture %s in %s", id, folder);

@@ -1,5 +1,5 @@
 /* PATH/CLASS/.../picture: how torchvision.datasets.ImageFolder and many published sets lay pictures out. A kind of data set finds
- * its pictures, says what it knows of each in a why_listed, and hands that to why_listing_add, which checks it; everything else
+ * its pictures, says what it knows of each in a why_list_row, and hands that to why_listing_add, which checks it; everything else
  * (numbers of labels, counts, CSV) is the list's. */
 #include <string.h>
 
@@ -10,7 +10,7 @@ static why_status add_file(why_listing *l, const char *name) {
     if (!path) return WHY_ENOMEM;
     if (!slash) return why_listing_refuse(l, path, "stands in no class folder");
     const char *label = why_listing_text(l, "%.*s", (int)(slash - name), name);
-    return label ? why_listing_add(l, &(why_listed){.image = path, .label = label}) : WHY_ENOMEM;
+    return label ? why_listing_add(l, &(why_list_row){.image = path, .label = label}) : WHY_ENOMEM;
 }
 
 static why_status read_folder(why_listing *l) {

@@ -63,7 +63,7 @@ static why_status add_picture(why_listing *l, const struct idx *f, const char *s
     if (!path || !number) return WHY_ENOMEM;
     if (why_listing_leaves_out(l, number)) return WHY_OK;
     WHY_TRY(why_grey_save_png(px, (int)f->h, (int)f->w, path));
-    return why_listing_add(l, &(why_listed){.image = path, .label = number, .split = strcmp(set, "t10k") == 0 ? "test" : set});
+    return why_listing_add(l, &(why_list_row){.image = path, .label = number, .split = strcmp(set, "t10k") == 0 ? "test" : set});
 }
 
 static why_status add_pictures(why_listing *l, struct idx *images, struct idx *labels, const char *set) {

@@ -57,7 +57,7 @@ static why_status add_row(why_listing *l, const struct source *s, const char *na
     WHY_TRY(why_buf_take(&b, &boxes));
     why_status st = find_image(l, s, name, synset, &path);
     if (!st && !path) st = why_listing_refuse(l, why_table_place(s->table), "there is no picture %s in %s", name, s->folder);
-    else if (!st) st = why_listing_add(l, &(why_listed){.image = path, .label = synset, .boxes = boxes, .split = s->split});
+    else if (!st) st = why_listing_add(l, &(why_list_row){.image = path, .label = synset, .boxes = boxes, .split = s->split});
     free(boxes);
     return st;
 }

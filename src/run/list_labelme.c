@@ -95,7 +95,7 @@ static why_status add_root(why_listing *l, const json_t *root, const char *file,
     if (why_listing_leaves_out(l, label)) return WHY_OK;
     const why_status st = write_mask(shapes, label, image, mask);
     if (st) return why_listing_failed(l, st, file);
-    return why_listing_add(l, &(why_listed){.image = image, .label = label, .mask = mask});
+    return why_listing_add(l, &(why_list_row){.image = image, .label = label, .mask = mask});
 }
 
 static why_status add_file(why_listing *l, const char *name) {

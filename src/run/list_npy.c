@@ -101,7 +101,7 @@ static why_status add_picture(why_listing *l, const struct array *a, int64_t i, 
     if (why_listing_leaves_out(l, number)) return WHY_OK;
     if (!to_rgb(a, i, im->rgb)) return why_listing_refuse(l, path, "picture %lld has values outside 0 .. 255", (long long)i);
     WHY_TRY(why_image_save_png(im, path));
-    return why_listing_add(l, &(why_listed){.image = path, .label = number});
+    return why_listing_add(l, &(why_list_row){.image = path, .label = number});
 }
 
 static why_status add_pictures(why_listing *l, const struct array *a, const int32_t *label) {

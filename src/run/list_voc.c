@@ -117,7 +117,7 @@ static why_status add_annotation(why_listing *l, const char *file, const char *i
     if (a->label.size == 0) return why_listing_refuse(l, file, "names no object with a box");
     why_buf_put(&a->boxes, "", 1);
     WHY_TRY(why_buf_status(&a->boxes));
-    return why_listing_add(l, &(why_listed){.image = image, .label = (const char *)a->label.data, .boxes = (const char *)a->boxes.data});
+    return why_listing_add(l, &(why_list_row){.image = image, .label = (const char *)a->label.data, .boxes = (const char *)a->boxes.data});
 }
 
 static why_status add_file(why_listing *l, const char *xml, const char *pictures, const char *name) {

@@ -32,7 +32,7 @@ static why_status add_file(why_listing *l, const char *name) {
     const char *group = n ? why_listing_text(l, "%.*s", (int)n, second + 1) : NULL;
     if (!split || !label || (n && !group)) return WHY_ENOMEM;
     return why_listing_add(l,
-                           &(why_listed){.image = path, .label = label, .group = group, .split = split, .covar = {agent_of(second + 1)}});
+                           &(why_list_row){.image = path, .label = label, .group = group, .split = split, .covar = {agent_of(second + 1)}});
 }
 
 static why_status read_xray(why_listing *l) {

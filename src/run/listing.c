@@ -126,7 +126,7 @@ static why_status number_label(const why_listing *l, const char **text) {
 }
 
 /* ---------------------------------------------------------------- adding */
-static why_status check_truth(const why_listed *row) {
+static why_status check_truth(const why_list_row *row) {
     int h, w, mask_h, mask_w;
     WHY_TRY(why_image_probe(row->image, &h, &w));
     if (row->boxes) return why_boxes_check(row->boxes, h, w);
@@ -137,7 +137,7 @@ static why_status check_truth(const why_listed *row) {
     return why_fail(WHY_EFORMAT, "mask %s: is %d x %d, the picture is %d x %d", row->mask, mask_w, mask_h, w, h);
 }
 
-static why_status keep(why_listing *l, const why_listed *row) {
+static why_status keep(why_listing *l, const why_list_row *row) {
     const char **const texts[] = {&l->row[l->n].image, &l->row[l->n].label, &l->row[l->n].mask,
                                   &l->row[l->n].boxes, &l->row[l->n].group, &l->row[l->n].split};
     l->row[l->n] = *row;
@@ -149,8 +149,8 @@ static why_status keep(why_listing *l, const why_listed *row) {
     return WHY_OK;
 }
 
-why_status why_listing_add(why_listing *l, const why_listed *row) {
-    why_listed numbered = *row;
+why_status why_listing_add(why_listing *l, const why_list_row *row) {
+    why_list_row numbered = *row;
     if (why_listing_leaves_out(l, row->label)) return WHY_OK;
     why_status st = number_label(l, &numbered.label);
     if (!st) st = check_truth(row);

@@ -16,10 +16,10 @@ typedef struct why_listing why_listing;
 enum { WHY_LIST_COVARS = 8 };
 
 /* One picture; NULL: none. Paths are to be opened as they are; boxes as run/boxes.h has them. */
-typedef struct why_listed {
+typedef struct why_list_row {
     const char *image, *label, *mask, *boxes, *group, *split;
     const char *covar[WHY_LIST_COVARS]; /* in the order of the kind's covars */
-} why_listed;
+} why_list_row;
 
 /* What the user says. A kind's `takes` names the options behind `path`, `labels` and `classes` that mean something to it. */
 typedef struct why_listing_options {
@@ -64,7 +64,7 @@ const char *why_listing_text(const why_listing *l, const char *fmt, ...) WHY_PRI
 const char *why_listing_path(const why_listing *l, const char *folder, const char *name);
 
 /* Add a row, or refuse it: the picture cannot be read, its label has no number, its mask has another size, ... */
-why_status why_listing_add(why_listing *l, const why_listed *row) WHY_MUST_USE;
+why_status why_listing_add(why_listing *l, const why_list_row *row) WHY_MUST_USE;
 /* Refuse `what` (a file, "styles.csv:12"). */
 why_status why_listing_refuse(why_listing *l, const char *what, const char *fmt, ...) WHY_PRINTF(3, 4) WHY_MUST_USE;
 /* What follows from a call that failed over `what`: the row is refused with the error's text, and WHY_OK returned; but memory that

@@ -8,7 +8,7 @@
 enum { VALUES_SHOWN = 12, GROUPS_SHOWN = 5, LABEL = 1, GROUP = 4, SPLIT = 5, KNOWN = 6 };
 
 /* ---------------------------------------------------------------- CSV */
-static const char *field_of(const why_listed *row, int column) {
+static const char *field_of(const why_list_row *row, int column) {
     const char *const known[KNOWN] = {row->image, row->label, row->mask, row->boxes, row->group, row->split};
     return column < KNOWN ? known[column] : row->covar[column - KNOWN];
 }
@@ -93,14 +93,14 @@ void why_listing_names(const why_listing *l, why_buf *b) {
 
 /* ---------------------------------------------------------------- groups that stand in several splits */
 static int by_group(const void *a, const void *b) {
-    const why_listed *x = *(const why_listed *const *)a, *y = *(const why_listed *const *)b;
+    const why_list_row *x = *(const why_list_row *const *)a, *y = *(const why_list_row *const *)b;
     const int order = strcmp(x->group, y->group);
     return order ? order : strcmp(x->split, y->split);
 }
 
 /* Rows with a group and a split, sorted by both (owned; NULL when memory is out). */
-static const why_listed **sort_groups(const why_listing *l, size_t *n) {
-    const why_listed **row = calloc(l->n + 1, sizeof *row);
+static const why_list_row **sort_groups(const why_listing *l, size_t *n) {
+    const why_list_row **row = calloc(l->n + 1, sizeof *row);
     *n = 0;
     for (size_t i = 0; row && i < l->n; i++)
         if (l->row[i].group && l->row[i].split) row[(*n)++] = &l->row[i];
@@ -111,7 +111,7 @@ static const why_listed **sort_groups(const why_listing *l, size_t *n) {
 /* What a patient's pictures in the training split taught would count again in the test split. */
 static void put_spanning(const why_listing *l, why_buf *b) {
     size_t n, spanning = 0;
-    const why_listed **row = sort_groups(l, &n);
+    const why_list_row **row = sort_groups(l, &n);
     why_buf names = {0};
     for (size_t first = 0, next; first < n; first = next) {
         for (next = first + 1; next < n && strcmp(row[next]->group, row[first]->group) == 0;) next++;

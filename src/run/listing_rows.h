@@ -10,7 +10,7 @@ struct why_listing {
     const why_list_kind *kind;
     const why_listing_options *options; /* borrowed from the caller */
     why_arena *arena;
-    why_listed *row;
+    why_list_row *row;
     size_t n, capacity;
     struct class_name {
         const char *name;
