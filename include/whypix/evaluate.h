@@ -115,7 +115,7 @@ why_status why_evaluator_original(why_evaluator *ev, const float **logits) WHY_M
 double why_score(const float *logits, int outputs, int class_index, why_output output);
 
 /* "Why a, why not b": wherever a class index is taken, a contrast's number may stand; its score is that of a minus that of b.
- * Numbers from `classes` on are contrasts; b is -1 for a plain class. -1: the model has too many classes to number their pairs. */
+ * b is -1 for a plain class. -1: the model has too many classes (over 32767) to number their pairs. */
 int why_contrast(int classes, int a, int b);
 void why_contrast_parts(int classes, int class_index, int *a, int *b);
 

@@ -22,12 +22,28 @@ static void print_entry(const char *name, const char *help, const char *source) 
     if (source) printf("    source: %s\n", source);
 }
 
+/* What a method asks of model and job beside the scores of a class. */
+static void print_needs(unsigned flags) {
+    static const struct {
+        unsigned flag;
+        const char *text;
+    } needs[] = {{WHY_USES_GRADIENT, "gradients"}, {WHY_USES_SEGMENTS, "segments"}, {WHY_USES_MASK, "the ground-truth mask"}};
+    const char *lead = "    needs: ";
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
+        if (flags & needs[i].flag) {
+            printf("%s%s", lead, needs[i].text);
+            lead = ", ";
+        }
+    if (*lead == ' ') printf("%s%s", lead, flags & WHY_CONTROL ? "nothing" : "scores only");
+    printf("; %s\n", flags & WHY_STOCHASTIC ? "draws random samples" : "deterministic");
+}
+
 static void list_explainers(void) {
     for (const why_explainer *const *e = why_explainers; *e; e++) {
         print_entry((*e)->name, (*e)->help, (*e)->source);
-        printf("    explains: %s by default;%s%s%s%s%s\n", why_output_name((*e)->output), (*e)->flags & WHY_USES_GRADIENT ? " needs gradients;" : "",
-               (*e)->flags & WHY_USES_SEGMENTS ? " needs segments;" : "", (*e)->flags & WHY_USES_MASK ? " needs the ground-truth mask;" : "",
-               (*e)->flags & WHY_STOCHASTIC ? " draws random samples;" : " deterministic;", (*e)->flags & WHY_CONTROL ? " a control" : "");
+        if ((*e)->flags & WHY_CONTROL) printf("    explains: no class; a control, to compare explainers with\n");
+        else printf("    explains: %s, unless `output` says otherwise (probability|logit|log_odds)\n", why_output_name((*e)->output));
+        print_needs((*e)->flags);
         print_params((*e)->params);
     }
 }

@@ -31,14 +31,15 @@ static double log_sum_exp(const float *logits, int n, int left_out) {
 
 static double sigmoid(double s) { return s >= 0 ? 1 / (1 + exp(-s)) : exp(s) / (1 + exp(s)); }
 
-enum { MOST_CLASSES = 46339 }; /* c + c * c is below 2^31 */
+/* Far from any class, so that a class index that is too large by mistake is not a contrast; c * c stays below 2^30. */
+enum { FIRST_CONTRAST = 1 << 30, MOST_CLASSES = 32767 };
 
-int why_contrast(int classes, int a, int b) { return classes <= MOST_CLASSES ? classes + a * classes + b : -1; }
+int why_contrast(int classes, int a, int b) { return classes <= MOST_CLASSES ? FIRST_CONTRAST + a * classes + b : -1; }
 
 void why_contrast_parts(int classes, int class_index, int *a, int *b) {
-    bool pair = class_index >= classes;
-    *a = pair ? (class_index - classes) / classes : class_index;
-    *b = pair ? (class_index - classes) % classes : -1;
+    bool pair = class_index >= FIRST_CONTRAST;
+    *a = pair ? (class_index - FIRST_CONTRAST) / classes : class_index;
+    *b = pair ? (class_index - FIRST_CONTRAST) % classes : -1;
 }
 
 static int classes_of(int outputs) { return outputs == 1 ? 2 : outputs; }

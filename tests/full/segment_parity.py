@@ -18,6 +18,10 @@ CASES = [
      lambda a: skimage.segmentation.quickshift(a, kernel_size=2, max_dist=200, ratio=0.2, sigma=1, random_seed=SEED)),
     ("slic(50)", lambda a: skimage.segmentation.slic(a, n_segments=50, compactness=10, sigma=1, start_label=0)),
     ("felzenszwalb", lambda a: skimage.segmentation.felzenszwalb(a, scale=100, sigma=0.8, min_size=20)),
+    ("felzenszwalb(scale=300,sigma=0.5,min_size=50)",
+     lambda a: skimage.segmentation.felzenszwalb(a, scale=300, sigma=0.5, min_size=50)),
+    ("slic(n_segments=30,zero=true,sigma=2)",
+     lambda a: skimage.segmentation.slic(a, n_segments=30, slic_zero=True, compactness=10, sigma=2, start_label=0)),
     ("slic(n_segments=100,sigma=0)", lambda a: skimage.segmentation.slic(a, n_segments=100, compactness=10, start_label=0)),
 ]
 

@@ -20,6 +20,38 @@ static void assert_refused(const scene *s, const char *explainer, int class_inde
 }
 
 /* ---------------------------------------------------------------- class activation maps */
+/* Of every feature map of the net: HiResCAM is sum_k A_k dy/dA_k, enlarged, and keeps its scale (the peers' are in [0, 1]). */
+static void any_layer_unnormalised(void **state) {
+    (void)state;
+    scene s;
+    int n, seen = 0;
+    scene_open(&s, 2, 1);
+    const why_layer *layers = why_model_layers(s.model, &n);
+    float want[PIXELS];
+    for (int l = 0; l < n; l++) {
+        why_tensor_view a, g;
+        if (!layers[l].cam || layers[l].folded_into) continue;
+        TRY(why_evaluator_gradient(s.ev, layers[l].name, NULL, 1, 2, WHY_LOGIT, WHY_RULE_PLAIN, &a, &g));
+        const int64_t channels = a.shape.dim[1], positions = a.shape.dim[2] * a.shape.dim[3];
+        float *low = calloc((size_t)positions, sizeof *low);
+        for (int64_t i = 0; i < positions; i++) {
+            double sum = 0;
+            for (int64_t k = 0; k < channels; k++) sum += (double)a.data[k * positions + i] * g.data[k * positions + i];
+            low[i] = (float)sum;
+        }
+        why_map_resize(low, (int)a.shape.dim[2], (int)a.shape.dim[3], want, SIDE, SIDE);
+        why_explanation e = scene_explain(&s, "hirescam", 2, SETTINGS("layer", layers[l].name, "relu", "false"));
+        closeness c = compare(e.map, want, PIXELS);
+        if (!(c.error <= 1e-5)) fail_msg("layer %s: differs by %g of its range", layers[l].name, c.error);
+        assert_int_equal(e.evaluations, 1);
+        why_explanation_clear(&e);
+        free(low);
+        seen++;
+    }
+    assert_true(seen >= 4);
+    scene_close(&s);
+}
+
 /* Behind a global average the gradient is the same at every position: HiResCAM and Grad-CAM are one map, and its mean times
  * the positions is the score without the last bias, which the score of a black feature map shows. */
 static void before_a_linear_head(void **state) {
@@ -315,6 +347,7 @@ int main(void) {
         cmocka_unit_test(ablated_to_zero),
         cmocka_unit_test(eigencam_knows_no_class),
         cmocka_unit_test(first_component),
+        cmocka_unit_test(any_layer_unnormalised),
         cmocka_unit_test(several_layers),
         cmocka_unit_test(copies_are_symmetric),
         cmocka_unit_test(gradients_of_a_linear_model),
