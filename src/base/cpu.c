@@ -3,6 +3,7 @@
 
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -37,6 +38,16 @@ why_status why_isa_parse(const char *name, why_isa *out) {
             return WHY_OK;
         }
     return why_fail(WHY_EARG, "CPU path '%s' is unknown: want generic, avx2, avx512 or amx", name);
+}
+
+why_status why_cpu_isa_wanted(why_isa *out) {
+    const char *name = getenv("WHYPIX_CPU");
+    const why_isa best = why_cpu_isa();
+    *out = best;
+    if (!name || !*name) return WHY_OK;
+    why_status st = why_isa_parse(name, out);
+    if (!st && *out > best) st = why_fail(WHY_EARG, "CPU path '%s' is not to be had on this machine, which has %s", name, why_isa_name(best));
+    return st ? why_fail_in(st, "WHYPIX_CPU") : WHY_OK;
 }
 
 void why_cpu_model(char out[64]) {

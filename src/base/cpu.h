@@ -8,6 +8,8 @@
 typedef enum why_isa { WHY_ISA_GENERIC, WHY_ISA_AVX2, WHY_ISA_AVX512, WHY_ISA_AMX, WHY_ISA_COUNT } why_isa;
 
 why_isa why_cpu_isa(void);                /* the best this machine has */
+/* That, or less where the environment's WHYPIX_CPU names a class. WHY_EARG: it is no class, or one that this machine lacks. */
+why_status why_cpu_isa_wanted(why_isa *out) WHY_MUST_USE;
 const char *why_isa_name(why_isa isa);    /* generic avx2 avx512 amx */
 why_status why_isa_parse(const char *name, why_isa *out) WHY_MUST_USE;
 void why_cpu_model(char out[64]);         /* "AMD EPYC", "unknown" */

@@ -97,6 +97,7 @@ struct why_model {
     int n_layers;
     why_names names;       /* layer names and tensor names -> value, the ones users may say */
     int last_conv;         /* value, or WHY_ABSENT */
+    const struct why_blocked *blocked; /* kernels of the fast path, for which weights are packed; NULL: portable path only */
 };
 
 /* ---------------------------------------------------------------- building (build.c) */
@@ -116,6 +117,9 @@ why_status why_constant_parse(why_arena *arena, why_span tensor, why_value *out)
 /* ---------------------------------------------------------------- passes.c */
 /* Cut a final Softmax or Sigmoid, drop what does not reach the logits, fold BatchNormalization and biases. */
 why_status why_graph_simplify(why_graph *g) WHY_MUST_USE;
+
+/* Weights in the order of the kernels, for every node that has a fast path. */
+why_status why_graph_pack(why_graph *g, const struct why_blocked *k) WHY_MUST_USE;
 
 /* Follow `became` to the value that is really computed. */
 int why_graph_current(const why_graph *g, int value);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "nn/graph.h"
+#include "nn/kernel/blocked.h"
 
 static void fill_info(why_model *m) {
     const why_graph *g = &m->graph;
@@ -23,6 +24,8 @@ static why_status load(why_model *m, const why_model_options *options) {
     WHY_TRY(why_arena_create(1 << 16, &m->graph.arena));
     WHY_TRY(why_onnx_load((why_span){m->file.data, m->file.size}, options, &m->graph));
     WHY_TRY(why_graph_simplify(&m->graph));
+    WHY_TRY(why_blocked_of_cpu(&m->blocked));
+    if (m->blocked) WHY_TRY(why_graph_pack(&m->graph, m->blocked));
     WHY_TRY(why_model_name_layers(m));
     fill_info(m);
     why_sha256(m->file.data, m->file.size, m->info.sha256);

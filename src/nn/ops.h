@@ -7,6 +7,7 @@
 #define WHYPIX_NN_OPS_H
 
 #include "nn/graph.h"
+#include "nn/kernel/blocked.h"
 
 /* What an operator sees while the graph is built. Errors need not name the node: the caller puts it in front. */
 typedef struct why_builder {
@@ -14,12 +15,6 @@ typedef struct why_builder {
     const why_proto_node *proto;
     const int *in; /* proto->n_in values, WHY_ABSENT for those left out */
 } why_builder;
-
-/* An element-wise clamp fused behind an operator: Relu is [0, inf). Applied as the value is written. */
-typedef struct why_clamp {
-    bool on;
-    float lo, hi;
-} why_clamp;
 
 /* One operator over one batch. Tensors are n images back to back, each of node->size_in[i] or size_out floats. */
 typedef struct why_call {
@@ -33,6 +28,14 @@ typedef struct why_call {
     const struct why_kernels *kernels;
     float *scratch;         /* op->scratch floats per thread, scratch_stride apart */
     size_t scratch_stride;
+
+    /* Only for steps in the blocked layout (why_blocked_op), where an image may be a part of a larger one. */
+    const why_blocked *blocked;           /* the kernels of this CPU; NULL: it has none (set for plain steps, too) */
+    const int64_t *in_image;              /* floats from one image to the next, per input */
+    int64_t out_image;
+    const float *add;                     /* another map to be added to the output, before the clamp; NULL: none */
+    int64_t add_image;
+    int threads;
 } why_call;
 
 /* One fixed piece of the work. Its result depends on (image, piece) only: that makes logits independent of the batch and
@@ -50,6 +53,20 @@ enum {
     WHY_LINEAR = 128       /* linear up to a constant in what is computed at run time: every rule is the derivative */
 };
 
+/* How an operator runs on the blocked layout (kernel/blocked.h). */
+typedef struct why_blocked_op {
+    bool (*fits)(const why_graph *g, const why_node *n, const why_blocked *k);
+    bool follows;                                 /* only where an input is in blocks already: it is not worth a conversion */
+    bool adds;                                    /* honours call.add */
+    bool (*reads_plain)(const why_node *n);       /* its input is plain; NULL: no */
+    bool writes_plain;
+    /* Weights in the kernels' order, once per model; NULL: it has none. */
+    why_status (*pack)(const why_builder *b, why_node *n, const why_blocked *k);
+    int (*pieces)(const why_call *c);             /* of all call.n images, for call.threads; none may change the result */
+    why_piece_fn *forward;                        /* image = 0 */
+    size_t (*scratch)(const why_node *n, const why_blocked *k); /* NULL: 0 */
+} why_blocked_op;
+
 typedef struct why_op {
     const char *name;
     unsigned flags;
@@ -64,6 +81,7 @@ typedef struct why_op {
     size_t (*scratch)(const why_node *n);  /* NULL: 0 */
     /* The clamp that this operator is, for fusing it behind another one; NULL or false: it is none. */
     bool (*as_clamp)(const why_node *n, why_clamp *out);
+    const why_blocked_op *blocked; /* NULL: plain layout only */
 } why_op;
 
 /* What the operator does under a rule; NULL: it has none. */
@@ -111,15 +129,19 @@ static inline float why_clamped(float x, why_clamp c) { return x < c.lo ? c.lo :
 void why_clamp_row(why_clamp c, float *x, int64_t n);
 
 /* ---------------------------------------------------------------- windows of Conv and pooling (op/window.c) */
-typedef struct why_window {
-    int channels, ih, iw, oh, ow;
-    int kh, kw, sh, sw, dh, dw;
-    int pt, pl, pb, pr; /* zeros above, left, below, right; pb and pr after ceil_mode may reach further */
-} why_window;
 /* Reads strides, dilations, pads, auto_pad and ceil_mode; the kernel's size is given. */
 why_status why_window_build(const why_builder *b, const why_shape *in, const int64_t kernel[2], bool ceil_mode, why_window *w) WHY_MUST_USE;
-/* Indices k in [*from, *to) with 0 <= start + k * dilation < size. */
-void why_window_span(int start, int kernel, int dilation, int size, int *from, int *to);
+
+/* ---------------------------------------------------------------- the blocked layout (blocked.c) */
+/* A feature map of one image, 1 x C x H x W: the shape of every value in blocks. */
+bool why_is_map(const why_shape *s);
+static inline int64_t why_map_plane(const why_shape *s) { return s->dim[2] * s->dim[3]; }
+/* Floats of one image in blocks. */
+int64_t why_blocked_size(const why_shape *s, int width);
+/* Element-wise operators whose inputs and output have one shape of whole blocks: their plain forward in any order of elements. */
+extern const why_blocked_op why_blocked_elementwise;
+int why_elementwise_pieces(const why_call *c);
+void why_elementwise_forward(const why_call *c, int image, int piece, int thread);
 
 /* Operators that passes fold into: their bias and scale. */
 void why_conv_scale(why_node *conv, float *w, float *b, const double *scale, const double *shift);

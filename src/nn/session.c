@@ -14,6 +14,7 @@ struct why_session {
     int resume;                       /* value that may be replaced; WHY_ABSENT: none */
     float *memory, *scratch;
     const float **in;                 /* of the step that runs */
+    int64_t *in_image;
     float **grad_in;
     int n;                            /* images of the last forward */
 };
@@ -42,6 +43,7 @@ static why_status fill(why_session *s, const why_session_options *o) {
     WHY_TRY(why_alloc((size_t)p->floats, sizeof *s->memory, "activations", &s->memory));
     WHY_TRY(why_alloc(p->scratch * (size_t)why_pool_threads(s->pool), sizeof *s->scratch, "scratch of convolutions", &s->scratch));
     WHY_TRY(why_alloc((size_t)p->max_inputs, sizeof *s->in, "session", &s->in));
+    WHY_TRY(why_alloc((size_t)p->max_inputs, sizeof *s->in_image, "session", &s->in_image));
     return why_alloc((size_t)p->max_inputs, sizeof *s->grad_in, "session", &s->grad_in);
 }
 
@@ -66,6 +68,7 @@ void why_session_destroy(why_session **session) {
     free(s->memory);
     free(s->scratch);
     free(s->in);
+    free(s->in_image);
     free(s->grad_in);
     free(s);
     *session = NULL;
@@ -87,11 +90,14 @@ static void run_piece(void *ctx, int index, int thread) {
     w->fn(w->call, index / w->pieces, index % w->pieces, thread);
 }
 
-static void run(why_session *s, const why_call *c, why_piece_fn *fn, int pieces) {
+static void run_pieces(why_session *s, const why_call *c, why_piece_fn *fn, int pieces, int n, int64_t work) {
     struct work w = {c, fn, pieces};
-    bool small = (c->node->macs + c->node->size_out) * c->n < SMALL_STEP;
-    int n = c->node->op->flags & WHY_WHOLE_BATCH ? pieces : pieces * c->n;
-    why_pool_run(small ? NULL : s->pool, n, run_piece, &w);
+    why_pool_run(work < SMALL_STEP ? NULL : s->pool, n, run_piece, &w);
+}
+
+static void run(why_session *s, const why_call *c, why_piece_fn *fn, int pieces) {
+    const int n = c->node->op->flags & WHY_WHOLE_BATCH ? pieces : pieces * c->n;
+    run_pieces(s, c, fn, pieces, n, (c->node->macs + c->node->size_out) * c->n);
 }
 
 static float *value(const why_session *s, int v) { return s->memory + s->plan->slots[v].at; }
@@ -107,14 +113,114 @@ static why_call call_of(why_session *s, const why_node *node, int out) {
                       .out = s->plan->slots[out].at < 0 ? NULL : value(s, out),
                       .kernels = s->kernels,
                       .scratch = s->scratch,
-                      .scratch_stride = s->plan->scratch};
+                      .scratch_stride = s->plan->scratch,
+                      .blocked = s->model->blocked};
+}
+
+/* ---------------------------------------------------------------- forward on the blocked layout */
+static float *blocks(const why_session *s, int v) {
+    const why_slot *slot = &s->plan->slots[v];
+    return s->memory + slot->block_at + slot->block_shift;
+}
+
+/* The value in one layout, from `image` on. */
+struct place {
+    float *at;
+    int64_t image;
+};
+
+static struct place place_of(const why_session *s, int v, bool in_blocks, int image) {
+    const why_slot *slot = &s->plan->slots[v];
+    const int64_t each = in_blocks ? slot->block_image : count(s, v);
+    if (in_blocks ? slot->block_local : slot->local) image = 0;
+    return (struct place){(in_blocks ? blocks(s, v) : value(s, v)) + image * each, each};
+}
+
+/* An input of Concat that was written where the output has it is not copied. */
+static bool is_in_place(const why_session *s, const why_node *n, int j) {
+    const why_slot *in = &s->plan->slots[n->in[j]], *out = &s->plan->slots[n->out];
+    int64_t at = out->block_shift;
+    for (int i = 0; i < j; i++) at += why_blocked_size(&s->model->graph.values[n->in[i]].shape, s->model->blocked->width);
+    return in->block_root == out->block_root && in->block_shift == at;
+}
+
+static void blocked_step(why_session *s, const why_step *step, int image, int n) {
+    const why_node *node = &s->model->graph.nodes[step->node];
+    const why_blocked_op *op = node->op->blocked;
+    const bool from_blocks = !(op->reads_plain && op->reads_plain(node));
+    for (int i = 0; i < node->n_in; i++) {
+        const struct place p = place_of(s, node->in[i], from_blocks, image);
+        s->in[i] = node->op == &why_op_concat && is_in_place(s, node, i) ? NULL : p.at;
+        s->in_image[i] = p.image;
+    }
+    const struct place out = place_of(s, step->out, !op->writes_plain, image);
+    why_call c = {.node = node, .n = n, .in = s->in, .out = out.at, .clamp = step->clamp, .kernels = s->kernels, .scratch = s->scratch,
+                  .scratch_stride = s->plan->scratch, .blocked = s->model->blocked, .in_image = s->in_image, .out_image = out.image,
+                  .threads = why_pool_threads(s->pool)};
+    if (step->add != WHY_ABSENT) {
+        const struct place add = place_of(s, step->add, true, image);
+        c.add = add.at;
+        c.add_image = add.image;
+    }
+    const int pieces = op->pieces(&c);
+    run_pieces(s, &c, op->forward, pieces, pieces, (node->macs + node->size_out) * n);
+}
+
+/* One block of one image from one layout to the other. */
+struct conversion {
+    const why_session *s;
+    int value, image, blocks; /* the first image */
+    bool to_blocks;
+};
+
+static void convert_block(void *ctx, int index, int thread) {
+    const struct conversion *c = ctx;
+    const why_blocked *k = c->s->model->blocked;
+    const why_shape *shape = &c->s->model->graph.values[c->value].shape;
+    const int image = index / c->blocks;
+    const int64_t plane = why_map_plane(shape), first = (int64_t)(index % c->blocks) * k->width, left = shape->dim[1] - first;
+    const int channels = left < k->width ? (int)left : k->width;
+    const struct place flat = place_of(c->s, c->value, false, c->image), deep = place_of(c->s, c->value, true, c->image);
+    float *plain = flat.at + image * flat.image + first * plane, *block = deep.at + image * deep.image + first * plane;
+    (void)thread;
+    if (c->to_blocks) k->to_block(plain, plane, channels, 0, plane, block);
+    else k->to_planes(block, plane, channels, 0, plane, plain);
+}
+
+static void convert(why_session *s, const why_step *step, int image, int n) {
+    const why_shape *shape = &s->model->graph.values[step->out].shape;
+    struct conversion c = {.s = s, .value = step->out, .image = image, .blocks = why_blocks(shape->dim[1], s->model->blocked->width),
+                           .to_blocks = step->kind == WHY_STEP_TO_BLOCKS};
+    why_pool_run(n * why_shape_count(shape) < SMALL_STEP ? NULL : s->pool, n * c.blocks, convert_block, &c);
 }
 
 /* ---------------------------------------------------------------- forward */
-static void forward_step(why_session *s, const why_step *step) {
-    why_call c = call_of(s, &s->model->graph.nodes[step->node], step->out);
+static void plain_step(why_session *s, const why_step *step, int image, int n) {
+    const why_node *node = &s->model->graph.nodes[step->node];
+    why_call c = call_of(s, node, step->out);
+    for (int i = 0; i < node->n_in; i++) s->in[i] = place_of(s, node->in[i], false, image).at;
+    c.n = n;
+    c.out = place_of(s, step->out, false, image).at;
     c.clamp = step->clamp;
-    run(s, &c, c.node->op->forward, step->pieces);
+    run(s, &c, node->op->forward, step->pieces);
+}
+
+static void forward_step(why_session *s, const why_step *step, int image, int n) {
+    if (step->kind == WHY_STEP_PLAIN) plain_step(s, step, image, n);
+    else if (step->kind == WHY_STEP_BLOCKED) blocked_step(s, step, image, n);
+    else convert(s, step, image, n);
+}
+
+/* All steps, or those that resume; in each range a group of images goes through all steps before the next begins. */
+static void run_steps(why_session *s, bool only_resumed) {
+    for (int r = 0; r < s->plan->n_ranges; r++) {
+        const why_range *range = &s->plan->ranges[r];
+        for (int image = 0; image < s->n; image += range->group) {
+            const int n = s->n - image < range->group ? s->n - image : range->group;
+            for (int i = range->from; i < range->to; i++)
+                if (!only_resumed || s->plan->steps[i].resumes) forward_step(s, &s->plan->steps[i], image, n);
+        }
+    }
 }
 
 why_status why_session_forward(why_session *s, const float *x, int n) {
@@ -122,7 +228,7 @@ why_status why_session_forward(why_session *s, const float *x, int n) {
     if (n < 1 || n > s->plan->max_batch) return why_fail(WHY_EARG, "batch: got %d images, want 1 to %d", n, s->plan->max_batch);
     s->n = n;
     memcpy(value(s, g->input), x, (size_t)(n * count(s, g->input)) * sizeof *x);
-    for (int i = 0; i < s->plan->n_steps; i++) forward_step(s, &s->plan->steps[i]);
+    run_steps(s, false);
     return WHY_OK;
 }
 
@@ -130,8 +236,7 @@ why_status why_session_resume(why_session *s, const float *values) {
     if (s->resume == WHY_ABSENT) return why_fail(WHY_EARG, "resume: the session was made without a tensor to resume from");
     if (s->n == 0) return why_fail(WHY_EARG, "resume: there was no forward yet");
     memcpy(value(s, s->resume), values, (size_t)(s->n * count(s, s->resume)) * sizeof *values);
-    for (int i = 0; i < s->plan->n_steps; i++)
-        if (s->plan->steps[i].resumes) forward_step(s, &s->plan->steps[i]);
+    run_steps(s, true);
     return WHY_OK;
 }
 

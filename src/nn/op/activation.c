@@ -122,7 +122,7 @@ RESCALE(sigmoid_rescale, (float)why_secant_sigmoid((double)a, (double)b))
 RESCALE(tanh_rescale, (float)why_secant_tanh((double)a, (double)b))
 
 #define SHARED(forward_fn, needs, ...) \
-    .flags = needs, .pieces = pieces, .forward = forward_fn, .back_pieces = pieces, .backward = {__VA_ARGS__}
+    .flags = needs, .pieces = pieces, .forward = forward_fn, .back_pieces = pieces, .backward = {__VA_ARGS__}, .blocked = &why_blocked_elementwise
 
 const why_op why_op_relu = {.name = "Relu", .build = build_plain, .as_clamp = as_clamp,
                             SHARED(clamp_forward, WHY_NEEDS_OUTPUT, clamp_backward, guided_backward, clamp_rescale)};

@@ -8,6 +8,7 @@
 struct batchnorm {
     int64_t channels, plane;
     const double *scale, *shift;
+    const float *packed_scale, *packed_shift; /* of whole blocks */
 };
 
 static why_status per_channel(const why_builder *b, int input, const char *what, int64_t channels, const float **out) {
@@ -40,7 +41,7 @@ static why_status build(const why_builder *b, why_node *node, why_shape *out) {
         scale[c] = gamma[c] / sqrt(variance[c] + epsilon);
         shift[c] = beta[c] - mean[c] * scale[c];
     }
-    *p = (struct batchnorm){channels, channels > 0 ? why_shape_count(&x->shape) / channels : 0, scale, shift};
+    *p = (struct batchnorm){.channels = channels, .plane = channels > 0 ? why_shape_count(&x->shape) / channels : 0, .scale = scale, .shift = shift};
     *out = x->shape;
     node->attr = p;
     return WHY_OK;
@@ -82,10 +83,46 @@ void why_batchnorm_affine(const why_node *bn, const double **scale, const double
     *shift = p->shift;
 }
 
+/* ---------------------------------------------------------------- on the blocked layout: a piece is a block */
+static bool blocked_fits(const why_graph *g, const why_node *n, const why_blocked *k) {
+    (void)k;
+    return why_is_map(&g->values[n->out].shape);
+}
+
+static why_status pack(const why_builder *b, why_node *n, const why_blocked *k) {
+    struct batchnorm *p = n->attr;
+    float *scale, *shift;
+    const size_t size = (size_t)why_blocks(p->channels, k->width) * (size_t)k->width;
+    WHY_TRY(why_take(b, size, sizeof *scale, &scale));
+    WHY_TRY(why_take(b, size, sizeof *shift, &shift));
+    for (int64_t c = 0; c < p->channels; c++) {
+        scale[c] = (float)p->scale[c];
+        shift[c] = (float)p->shift[c];
+    }
+    p->packed_scale = scale;
+    p->packed_shift = shift;
+    return WHY_OK;
+}
+
+static int blocked_pieces(const why_call *r) { return r->n * why_blocks(((const struct batchnorm *)r->node->attr)->channels, r->blocked->width); }
+
+static void blocked_forward(const why_call *r, int image, int piece, int thread) {
+    (void)thread;
+    const struct batchnorm *p = r->node->attr;
+    const int width = r->blocked->width, blocks = why_blocks(p->channels, width), block = piece % blocks;
+    const int64_t at = block * p->plane * width;
+    image = piece / blocks;
+    r->blocked->scale(r->in[0] + image * r->in_image[0] + at, p->packed_scale + (ptrdiff_t)block * width, p->packed_shift + (ptrdiff_t)block * width,
+                      r->clamp, p->plane, r->out + image * r->out_image + at);
+}
+
+static const why_blocked_op blocked = {.fits = blocked_fits, .follows = true, .pack = pack, .pieces = blocked_pieces, .forward = blocked_forward};
+
 const why_op why_op_batch_normalization = {.name = "BatchNormalization",
                                            .flags = WHY_LEARNS | WHY_FUSES_CLAMP | WHY_LINEAR,
                                            .build = build,
                                            .pieces = pieces,
                                            .forward = forward,
                                            .back_pieces = pieces,
-                                           .backward = {backward}};
+                                           .backward = {backward},
+                                           .blocked = &blocked};

@@ -192,7 +192,12 @@ BACKWARD(div_backward, OWN, g / b, -g * a / (b * b))
 BACKWARD(mul_rescale, PAIR, g * 0.5f * (b + b0), g * 0.5f * (a + a0))
 BACKWARD(div_rescale, PAIR, g * 0.5f * (1 / b + 1 / b0), -g * 0.5f * (a + a0) / (b * b0))
 
-#define SHARED(f, g, ...) .build = build, .pieces = pieces, .forward = f, .backward = {g, __VA_ARGS__}
+/* On the blocked layout two maps of one shape, as in residual connections. */
+static bool blocked_fits(const why_graph *g, const why_node *n, const why_blocked *k) { return n->n_in == 2 && why_blocked_elementwise.fits(g, n, k); }
+
+static const why_blocked_op blocked = {.fits = blocked_fits, .follows = true, .pieces = why_elementwise_pieces, .forward = why_elementwise_forward};
+
+#define SHARED(f, g, ...) .build = build, .pieces = pieces, .forward = f, .backward = {g, __VA_ARGS__}, .blocked = &blocked
 
 const why_op why_op_add = {.name = "Add", .flags = WHY_LINEAR, SHARED(add_forward, add_backward, NULL)};
 const why_op why_op_sub = {.name = "Sub", .flags = WHY_LINEAR, SHARED(sub_forward, sub_backward, NULL)};

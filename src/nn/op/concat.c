@@ -7,6 +7,8 @@ struct concat {
     int64_t outer;
     int64_t *run; /* floats of one run, per input */
     int64_t total;
+    int axis;
+    int64_t plane; /* of an entry along the axis */
 };
 
 static why_status check_shape(const why_builder *b, int i, int axis, const why_shape *first) {
@@ -31,6 +33,9 @@ static why_status build(const why_builder *b, why_node *node, why_shape *out) {
     *out = first->shape;
     out->dim[axis] = 0;
     p->outer = 1;
+    p->axis = axis;
+    p->plane = 1;
+    for (int d = axis + 1; d < first->shape.rank; d++) p->plane *= first->shape.dim[d];
     for (int d = 0; d < axis; d++) p->outer *= first->shape.dim[d];
     for (int i = 0; i < b->proto->n_in; i++) {
         WHY_TRY(check_shape(b, i, axis, &first->shape));
@@ -68,4 +73,34 @@ static void backward(const why_call *r, int image, int piece, int thread) {
     }
 }
 
-const why_op why_op_concat = {.name = "Concat", .flags = WHY_LINEAR, .build = build, .pieces = pieces, .forward = forward, .backward = {backward}};
+/* ---------------------------------------------------------------- on the blocked layout */
+/* Joined along channels, where every input but the last is of whole blocks. The plan lets inputs be written where they belong
+ * (in = NULL); what is left is copied, one piece per image and input. */
+static bool blocked_fits(const why_graph *g, const why_node *n, const why_blocked *k) {
+    const struct concat *p = n->attr;
+    if (!why_is_map(&g->values[n->out].shape) || p->axis != 1) return false;
+    for (int i = 0; i < n->n_in; i++) {
+        const why_shape *s = &g->values[n->in[i]].shape;
+        if (!why_is_map(s) || (i + 1 < n->n_in && s->dim[1] % k->width)) return false;
+    }
+    return true;
+}
+
+static int blocked_pieces(const why_call *r) { return r->n * r->node->n_in; }
+
+static void blocked_forward(const why_call *r, int image, int piece, int thread) {
+    (void)thread;
+    const struct concat *p = r->node->attr;
+    const int input = piece % r->node->n_in;
+    image = piece / r->node->n_in;
+    if (!r->in[input]) return;
+    const int width = r->blocked->width;
+    const int64_t size = (int64_t)why_blocks(p->run[input] / p->plane, width) * width * p->plane;
+    float *y = r->out + image * r->out_image;
+    for (int i = 0; i < input; i++) y += p->run[i];
+    memcpy(y, r->in[input] + image * r->in_image[input], (size_t)size * sizeof *y);
+}
+
+static const why_blocked_op blocked = {.fits = blocked_fits, .follows = true, .pieces = blocked_pieces, .forward = blocked_forward};
+
+const why_op why_op_concat = {.name = "Concat", .flags = WHY_LINEAR, .build = build, .pieces = pieces, .forward = forward, .backward = {backward}, .blocked = &blocked};

@@ -4,24 +4,11 @@
 #include <string.h>
 
 #include "nn/kernel/kernel.h"
-#include "nn/ops.h"
-
-enum algorithm { POINTWISE, IM2COL, DEPTHWISE };
+#include "nn/op/conv.h"
 
 /* Columns of one product and channels of one backward product: large enough for OpenBLAS to be fast, small enough for the
  * column matrix to stay in the second-level cache or near it. */
 enum { TILE_COLUMNS = 512, TILE_CHANNELS = 16 };
-
-struct conv {
-    enum algorithm algorithm;
-    why_window win;
-    int group, cin, cout;      /* channels per group */
-    int k;                     /* cin * kh * kw: rows of the column matrix */
-    int tile_rows, tiles;      /* output rows per tile; POINTWISE: pixels are one row */
-    int halves;                /* the output channels of a lone tile are cut in two, so that two threads find work */
-    int blocks;                /* backward: blocks of TILE_CHANNELS input channels per group */
-    const float *w, *b;        /* [group * cout][k], [group * cout] or NULL */
-};
 
 /* ---------------------------------------------------------------- build */
 static void choose(struct conv *c) {
@@ -313,4 +300,5 @@ const why_op why_op_conv = {.name = "Conv",
                             .forward = forward,
                             .back_pieces = back_pieces,
                             .backward = {backward},
-                            .scratch = scratch};
+                            .scratch = scratch,
+                            .blocked = &why_conv_blocked};

@@ -94,6 +94,12 @@ static void forward(const why_call *r, int image, int piece, int thread) {
     const struct gemm *g = r->node->attr;
     int64_t o0 = (int64_t)piece * OUTPUTS_PER_PIECE, o1 = o0 + OUTPUTS_PER_PIECE < g->outputs ? o0 + OUTPUTS_PER_PIECE : g->outputs;
     int64_t rows = g->rows * r->n;
+    if (r->blocked) {
+        const why_dense d = {.w = g->w, .bias = g->bias, .inputs = g->inputs, .outputs = g->outputs, .x = r->in[0], .rows = rows, .y = r->out,
+                             .clamp = r->clamp};
+        r->blocked->dense(&d, o0, o1);
+        return;
+    }
     float y[ROWS_AT_ONCE];
     for (int64_t r0 = 0; r0 < rows; r0 += ROWS_AT_ONCE) {
         int m = (int)(rows - r0 < ROWS_AT_ONCE ? rows - r0 : ROWS_AT_ONCE);

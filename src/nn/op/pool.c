@@ -148,10 +148,13 @@ static void max_backward(const why_call *r, int image, int piece, int thread) {
 /* DeepLIFT on a maximum: what it changed by, a - b, is credited to the place where both stand, or else to that of the larger
  * one. That place changed by at least as much in the same direction, so the quotient lies in [0, 1] and the credits of
  * overlapping windows add up to the whole. (Peers keep one window per place and lose the others'.) Both stand at one place
- * more often than it seems: the baseline of a flat colour has every place of a window for its maximum. */
+ * more often than it seems: the baseline of a flat colour has every place of a window for its maximum, up to rounding.
+ * What rounding did must not choose the place, so a difference below 2^-13 of the change is none (and the quotient may
+ * exceed 1 by as much). */
 static int64_t place_of_change(const float *a, int64_t i, const float *b, int64_t k) {
-    if (b[i] == b[k]) return i;
-    return a[k] == a[i] || a[i] < b[k] ? k : i;
+    const float change = a[i] - b[k], slack = fabsf(change) * 0x1p-13f;
+    if (b[k] - b[i] <= slack) return i;
+    return a[i] - a[k] <= slack || change < 0 ? k : i;
 }
 
 static void max_rescale(const why_call *r, int image, int piece, int thread) {
@@ -212,9 +215,45 @@ static void average_backward(const why_call *r, int image, int piece, int thread
     }
 }
 
+/* ---------------------------------------------------------------- on the blocked layout: a piece is a block */
+/* A window outside the picture would be -inf in the lanes that fill a block up, which are to be finite. */
+static bool blocked_fits(const why_graph *g, const why_node *n, const why_blocked *k) {
+    (void)k;
+    const why_window *w = &((const struct pool *)n->attr)->win;
+    return why_is_map(&g->values[n->out].shape) && w->pt < w->kh && w->pl < w->kw && w->pb < w->kh && w->pr < w->kw && w->dh == 1 && w->dw == 1;
+}
+
+static int blocked_pieces(const why_call *r) {
+    return r->n * why_blocks(((const struct pool *)r->node->attr)->win.channels, r->blocked->width);
+}
+
+static why_planes block_of(const why_call *r, int piece) {
+    const struct pool *p = r->node->attr;
+    const int width = r->blocked->width, blocks = why_blocks(p->win.channels, width), image = piece / blocks, block = piece % blocks;
+    return (why_planes){.win = p->win,
+                        .x = r->in[0] + image * r->in_image[0] + block * in_plane(&p->win) * width,
+                        .y = r->out + image * r->out_image + (int64_t)block * p->win.oh * p->win.ow * width,
+                        .include_pad = p->count_include_pad};
+}
+
+static void blocked_max(const why_call *r, int image, int piece, int thread) {
+    (void)image, (void)thread;
+    const why_planes p = block_of(r, piece);
+    r->blocked->max_pool(&p, 0, p.win.oh);
+}
+
+static void blocked_average(const why_call *r, int image, int piece, int thread) {
+    (void)image, (void)thread;
+    const why_planes p = block_of(r, piece);
+    r->blocked->average_pool(&p, 0, p.win.oh);
+}
+
+static const why_blocked_op max_in_blocks = {.fits = blocked_fits, .follows = true, .pieces = blocked_pieces, .forward = blocked_max};
+static const why_blocked_op average_in_blocks = {.fits = blocked_fits, .follows = true, .pieces = blocked_pieces, .forward = blocked_average};
+
 #define MAXIMUM                                                                                                                  \
     .flags = WHY_NEEDS_INPUT | WHY_POOLS, .pieces = pieces, .forward = max_forward, .back_pieces = pieces,                        \
-    .backward = {max_backward, [WHY_RULE_RESCALE] = max_rescale}, .scratch = max_scratch
+    .backward = {max_backward, [WHY_RULE_RESCALE] = max_rescale}, .scratch = max_scratch, .blocked = &max_in_blocks
 
 const why_op why_op_max_pool = {.name = "MaxPool", .build = build_max, MAXIMUM};
 const why_op why_op_global_max_pool = {.name = "GlobalMaxPool", .build = build_global, MAXIMUM};
@@ -224,4 +263,5 @@ const why_op why_op_average_pool = {.name = "AveragePool",
                                     .pieces = pieces,
                                     .forward = average_forward,
                                     .back_pieces = pieces,
-                                    .backward = {average_backward}};
+                                    .backward = {average_backward},
+                                    .blocked = &average_in_blocks};

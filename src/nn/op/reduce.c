@@ -82,8 +82,31 @@ static void backward(const why_call *r, int image, int piece, int thread) {
         }
 }
 
+/* ---------------------------------------------------------------- on the blocked layout: the mean of every plane, one by one */
+static bool blocked_fits(const why_graph *g, const why_node *n, const why_blocked *k) {
+    (void)k;
+    const why_shape *s = &g->values[n->in[0]].shape;
+    const struct reduce *p = n->attr;
+    return why_is_map(s) && p->inner == 1 && p->outer == s->dim[1] && p->length == why_map_plane(s);
+}
+
+static int blocked_pieces(const why_call *r) { return r->n * why_blocks(((const struct reduce *)r->node->attr)->outer, r->blocked->width); }
+
+static void blocked_forward(const why_call *r, int image, int piece, int thread) {
+    (void)thread;
+    const struct reduce *p = r->node->attr;
+    const int width = r->blocked->width, blocks = why_blocks(p->outer, width), block = piece % blocks;
+    const int64_t first = (int64_t)block * width, left = p->outer - first;
+    image = piece / blocks;
+    r->blocked->mean(r->in[0] + image * r->in_image[0] + first * p->length, p->length, left < width ? (int)left : width,
+                     r->out + image * r->out_image + first);
+}
+
+static const why_blocked_op blocked_mean = {.fits = blocked_fits, .follows = true, .writes_plain = true, .pieces = blocked_pieces,
+                                            .forward = blocked_forward};
+
 #define SHARED .pieces = pieces, .forward = forward, .back_pieces = pieces, .backward = {backward}
 
-const why_op why_op_global_average_pool = {.name = "GlobalAveragePool", .flags = WHY_POOLS | WHY_LINEAR, .build = build_global, SHARED};
-const why_op why_op_reduce_mean = {.name = "ReduceMean", .flags = WHY_POOLS | WHY_LINEAR, .build = build_mean, SHARED};
+const why_op why_op_global_average_pool = {.name = "GlobalAveragePool", .flags = WHY_POOLS | WHY_LINEAR, .build = build_global, .blocked = &blocked_mean, SHARED};
+const why_op why_op_reduce_mean = {.name = "ReduceMean", .flags = WHY_POOLS | WHY_LINEAR, .build = build_mean, .blocked = &blocked_mean, SHARED};
 const why_op why_op_reduce_sum = {.name = "ReduceSum", .flags = WHY_LINEAR, .build = build_sum, SHARED};

@@ -82,10 +82,3 @@ why_status why_window_build(const why_builder *b, const why_shape *in, const int
                       (int)stride.w,   (int)dilation.h, (int)dilation.w, (int)pads[0], (int)pads[1], (int)pads[2],   (int)pads[3]};
     return WHY_OK;
 }
-
-void why_window_span(int start, int kernel, int dilation, int size, int *from, int *to) {
-    *from = start >= 0 ? 0 : (-start + dilation - 1) / dilation;
-    int last = (size - 1 - start) / dilation; /* only meaningful when start < size */
-    *to = start >= size ? 0 : last + 1 < kernel ? last + 1 : kernel;
-    if (*from > *to) *from = *to;
-}
