@@ -6,8 +6,8 @@ set -eu
 build="cmake ninja-build gcc g++ pkg-config libopenmpi-dev openmpi-bin libopenblas-dev liblapacke-dev libpng-dev libjpeg62-turbo-dev
        libsqlite3-dev sqlite3 libyaml-dev libexpat1-dev libjansson-dev libssl-dev zlib1g-dev librandom123-dev git"
 tests="$build libcmocka-dev"
-full="$tests python3-torch python3-torchvision python3-onnx python3-skimage python3-sklearn python3-opencv python3-scipy python3-pandas
-      python3-matplotlib python3-pil libonnx-testdata clang libclang-rt-14-dev valgrind
+full="$tests python3-torch python3-torchvision python3-onnx python3-skimage python3-sklearn python3-opencv python3-numpy python3-scipy
+      python3-pandas python3-statsmodels python3-matplotlib python3-pil libonnx-testdata clang libclang-rt-14-dev valgrind
       slurmctld slurmd slurm-client munge iproute2 procps"
 
 case "${1:-}" in
