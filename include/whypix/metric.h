@@ -41,8 +41,14 @@ why_status why_field_make(const float *map, int h, int w, const why_segments *ow
 void why_field_clear(why_field *f);
 
 /* One point of a curve; metrics that have one hand it over point by point, steps 0, 1, ... with x rising from 0 to 1
- * (share of the pixels that have changed sides) and y the score (NAN or infinite when the model's output is). */
+ * (share of the pixels that have changed sides) and y the score (NAN or infinite when the model's output is). Metrics that explain
+ * hand over one point per picture, of those that count: x the change of the class's probability, y what became of the map. */
 typedef void why_curve_fn(void *ctx, int step, double x, double y);
+
+/* Explain a picture of the image's size by the method that made the map, with the same draws. class_index < 0: the class that is
+ * predicted for it. `out` is empty and becomes the caller's, without segments; logits: of the picture. May leave the subject's
+ * evaluator on the other picture: metrics that explain read what they need of the image first. */
+typedef why_status why_explain_fn(void *ctx, const why_image *picture, int class_index, why_explanation *out, float *logits);
 
 typedef struct why_score_input {
     why_subject *subject;
@@ -53,6 +59,8 @@ typedef struct why_score_input {
     why_stream stream;            /* ties and draws */
     why_curve_fn *curve;          /* may be NULL */
     void *curve_ctx;
+    why_explain_fn *explain;      /* for WHY_METRIC_EXPLAINS; NULL: the map explains no picture (controls) */
+    void *explain_ctx;
     int64_t evaluations;          /* out: perturbations asked for */
 } why_score_input;
 
@@ -65,7 +73,8 @@ enum {
     WHY_METRIC_UNSIGNED = 32,       /* not defined under the signed policy */
     WHY_METRIC_SIGNED = 64,         /* defined under the signed policy only */
     WHY_METRIC_PICTURE = 128,       /* not defined on the segments grid */
-    WHY_METRIC_OWN_OUTPUT = 256     /* looks at the output that the method explains, not at the probability */
+    WHY_METRIC_OWN_OUTPUT = 256,    /* looks at the output that the method explains, not at the probability */
+    WHY_METRIC_EXPLAINS = 512       /* has the method explain other pictures or classes; `evaluations` counts explanations */
 };
 
 typedef struct why_metric {

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-/* THE table. Its order is the order of `whypix list metrics`: agreement, faithfulness, localisation, complexity. */
+/* THE table. Its order is the order of `whypix list metrics`: agreement, faithfulness, localisation, robustness and
+ * sanity, complexity. */
 const why_metric *const why_metrics[] = {
     &why_metric_pearson,
     &why_metric_spearman,
@@ -45,6 +46,13 @@ const why_metric *const why_metrics[] = {
     &why_metric_relevance_rank,
     &why_metric_mass_outside,
     &why_metric_positive_share,
+    &why_metric_max_sensitivity,
+    &why_metric_avg_sensitivity,
+    &why_metric_rotation_agreement,
+    &why_metric_shift_agreement,
+    &why_metric_brightness_agreement,
+    &why_metric_noise_agreement,
+    &why_metric_random_logit,
     &why_metric_sparsity,
     &why_metric_gini,
     &why_metric_entropy,

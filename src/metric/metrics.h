@@ -23,6 +23,9 @@ extern const why_metric why_metric_average_drop, why_metric_increase, why_metric
     why_metric_increase_s;
 /* draws.c */
 extern const why_metric why_metric_faithfulness_correlation, why_metric_mu_fidelity, why_metric_infidelity, why_metric_completeness;
+/* robustness.c */
+extern const why_metric why_metric_max_sensitivity, why_metric_avg_sensitivity, why_metric_rotation_agreement,
+    why_metric_shift_agreement, why_metric_brightness_agreement, why_metric_noise_agreement, why_metric_random_logit;
 /* complexity.c */
 extern const why_metric why_metric_sparsity, why_metric_gini, why_metric_entropy, why_metric_effective_complexity;
 /* localisation.c */

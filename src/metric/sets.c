@@ -31,7 +31,9 @@ static const char *const all[] = {
     "road(removed=most)", "road(removed=least)", "irof", "average_drop", "increase", "average_gain", "average_drop_s", "increase_s",
     "faithfulness_correlation", "mu_fidelity", "infidelity", "completeness",
     "mask_iou_area", "mask_iou_75", "pointing_game(tolerance=15)", "pointing_game(tolerance=0)", "relevance_mass", "relevance_rank",
-    "mass_outside", "positive_share", "sparsity", "gini", "entropy", "effective_complexity", NULL};
+    "mass_outside", "positive_share", "max_sensitivity", "avg_sensitivity", "rotation_agreement(degrees=15)",
+    "rotation_agreement(degrees=15,class=new)", "shift_agreement", "brightness_agreement", "noise_agreement", "random_logit", "sparsity",
+    "gini", "entropy", "effective_complexity", NULL};
 
 const why_metric_set why_metric_sets[] = {
     {"quick", "a first look: no more than five evaluations a map", quick},

@@ -22,7 +22,6 @@ typedef struct why_cell_state {
     bool wanted; /* its rows go into the record */
     bool needed; /* its map is computed: wanted, or partner of a wanted one */
     bool done;   /* there is a map */
-    bool scored;
     int class_index;   /* or a contrast's number; -1: none */
     char no_class[128]; /* why there is none */
     int twin;          /* the earlier cell that has the very same map (equal method, draws and class), or the cell itself */
@@ -76,6 +75,22 @@ void why_put_failed(const why_pipeline *p, const why_picture *picture, int cell,
 void why_put_failure(int64_t image_id, int64_t cell_id, const char *reason, why_buf *out);
 /* What no later image could survive. */
 bool why_is_fatal(why_status st);
+
+/* pipeline_again.c: a cell's method on other pictures, for metrics that explain. Begins zeroed but for its first four members. */
+typedef struct why_again_map why_again_map;
+typedef struct why_again {
+    why_pipeline *p;
+    const why_picture *picture;
+    const why_frame *f;
+    int cell;
+    why_again_map *known; /* what was explained already; owned */
+    size_t n, capacity;
+} why_again;
+/* Set the evaluator on the frame's picture, where the last metric may have left another. */
+why_status why_again_start(why_again *a) WHY_MUST_USE;
+/* A why_explain_fn; ctx is a why_again. */
+why_status why_again_explain(void *ctx, const why_image *picture, int class_index, why_explanation *out, float *logits) WHY_MUST_USE;
+void why_again_clear(why_again *a);
 
 /* pipeline_measure.c: scores, curves and pairs. */
 why_status why_frame_score(why_pipeline *p, const why_picture *picture, const why_frame *f, why_buf *out) WHY_MUST_USE;

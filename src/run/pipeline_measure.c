@@ -32,43 +32,63 @@ static why_status score_stream(const why_pipeline *p, const why_frame *f, int ce
     return WHY_OK;
 }
 
-static why_status score_once(why_pipeline *p, const why_frame *f, int cell, int metric, why_value *value) {
+/* again: for metrics that explain. */
+static why_status score_once(why_pipeline *p, const why_frame *f, int cell, int metric, why_again *again, why_value *value) {
     const why_plan_metric *m = &p->plan->metrics[metric];
-    const why_output own = p->plan->methods[p->plan->cells[cell].method].output;
+    const why_plan_method *method = &p->plan->methods[p->plan->cells[cell].method];
     why_cell_state *s = &p->cell[cell];
     struct curve_sink sink = {s, metric, WHY_OK};
     why_score_input in = {.subject = f->subject,
                           .class_index = s->class_index,
-                          .output = m->metric->flags & WHY_METRIC_OWN_OUTPUT ? own : WHY_PROBABILITY,
+                          .output = m->metric->flags & WHY_METRIC_OWN_OUTPUT ? method->output : WHY_PROBABILITY,
                           .explanation = why_map_of(p, cell),
                           .fill = m->fill,
                           .curve = take_point,
-                          .curve_ctx = &sink};
+                          .curve_ctx = &sink,
+                          .explain = method->explainer->flags & WHY_CONTROL ? NULL : why_again_explain,
+                          .explain_ctx = again};
     WHY_TRY(score_stream(p, f, cell, &in.stream));
     WHY_TRY(m->metric->score(&in, m->params, value));
     return sink.st;
 }
 
+/* Which metrics: those that look at the picture as it is come first, then those that have others explained. */
+enum pass { AS_IT_IS, AGAIN, PASSES };
+
+static bool is_due(const why_pipeline *p, int cell, int metric, enum pass pass) {
+    const bool explains = p->plan->metrics[metric].metric->flags & WHY_METRIC_EXPLAINS;
+    return why_plan_scores(p->plan, cell, metric) && explains == (pass == AGAIN);
+}
+
 /* A metric that fails has no value for this map; the failure is told, and the other metrics go on. */
-static why_status score_cell(why_pipeline *p, const why_picture *picture, const why_frame *f, int cell, why_buf *out) {
-    why_cell_state *s = &p->cell[cell];
-    for (int m = 0; m < p->plan->n_metrics; m++) {
-        if (!why_plan_scores(p->plan, cell, m)) continue;
-        why_value value = {.value = NAN};
-        size_t points = s->n_curve;
-        why_status st = score_once(p, f, cell, m, &value);
-        if (why_is_fatal(st)) return st;
-        if (st) {
-            why_put_failure(picture->listed->id, p->plan->cells[cell].id, why_error_text(), out);
-            value = (why_value){.value = NAN, .why = "the metric failed"};
-            s->n_curve = points;
-        }
-        if (!value.why && !isfinite(value.value)) value = (why_value){.value = NAN, .why = "not finite"};
-        WHY_TRY(why_grow(&s->score, &s->score_capacity, s->n_scores + 1, sizeof *s->score, "scores"));
-        s->score[s->n_scores++] = (why_cell_score){m, value};
+static why_status score_metric(const why_picture *picture, const why_frame *f, int metric, why_again *again, why_buf *out) {
+    why_pipeline *p = again->p;
+    why_cell_state *s = &p->cell[again->cell];
+    why_value value = {.value = NAN};
+    const size_t points = s->n_curve;
+    const why_status st = score_once(p, f, again->cell, metric, again, &value);
+    if (why_is_fatal(st)) return st;
+    if (st) {
+        why_put_failure(picture->listed->id, p->plan->cells[again->cell].id, why_error_text(), out);
+        value = (why_value){.value = NAN, .why = "the metric failed"};
+        s->n_curve = points;
     }
-    s->scored = true;
+    if (!value.why && !isfinite(value.value)) value = (why_value){.value = NAN, .why = "not finite"};
+    WHY_TRY(why_grow(&s->score, &s->score_capacity, s->n_scores + 1, sizeof *s->score, "scores"));
+    s->score[s->n_scores++] = (why_cell_score){metric, value};
     return WHY_OK;
+}
+
+static why_status score_cell(why_pipeline *p, const why_picture *picture, const why_frame *f, int cell, enum pass pass, why_buf *out) {
+    why_again again = {.p = p, .picture = picture, .f = f, .cell = cell};
+    why_status st = WHY_OK;
+    for (int m = 0; !st && m < p->plan->n_metrics; m++) {
+        if (!is_due(p, cell, m, pass)) continue;
+        if (pass == AGAIN) st = why_again_start(&again);
+        if (!st) st = score_metric(picture, f, m, &again, out);
+    }
+    why_again_clear(&again);
+    return st;
 }
 
 static void put_scores(const why_pipeline *p, const why_picture *picture, int cell, const why_cell_state *from, why_buf *out) {
@@ -86,17 +106,25 @@ static void put_scores(const why_pipeline *p, const why_picture *picture, int ce
     }
 }
 
+/* The cell whose scores are these, too: the twin, when it is scored. */
+static int scorer_of(const why_pipeline *p, int cell) { return p->cell[p->cell[cell].twin].wanted ? p->cell[cell].twin : cell; }
+
+static bool has_rows(const why_pipeline *p, int cell) { return p->cell[cell].wanted && p->cell[cell].done; }
+
+static bool explains_again(const why_plan *plan) {
+    for (int m = 0; m < plan->n_metrics; m++)
+        if (plan->metrics[m].metric->flags & WHY_METRIC_EXPLAINS) return true;
+    return false;
+}
+
 why_status why_frame_score(why_pipeline *p, const why_picture *picture, const why_frame *f, why_buf *out) {
-    for (int c = p->first[f->model]; c < p->first[f->model + 1]; c++) {
-        why_cell_state *s = &p->cell[c], *from = &p->cell[s->twin];
-        if (!s->wanted || !s->done) continue;
-        if (!from->scored) {
-            WHY_TRY(score_cell(p, picture, f, c, out));
-            from = s;
-        }
-        put_scores(p, picture, c, from, out);
-    }
-    return WHY_OK;
+    const int first = p->first[f->model], end = p->first[f->model + 1];
+    for (enum pass pass = AS_IT_IS; pass < PASSES; pass++)
+        for (int c = first; c < end; c++)
+            if (has_rows(p, c) && scorer_of(p, c) == c) WHY_TRY(score_cell(p, picture, f, c, pass, out));
+    for (int c = first; c < end; c++)
+        if (has_rows(p, c)) put_scores(p, picture, c, &p->cell[scorer_of(p, c)], out);
+    return explains_again(p->plan) ? why_evaluator_begin(p->evaluator[f->model], &f->rgb) : WHY_OK;
 }
 
 /* ---------------------------------------------------------------- pairs */

@@ -112,7 +112,8 @@ static int64_t score_forwards(const why_plan *p, int cell, const why_plan_metric
 }
 
 static void cost_of_cell(const why_plan *p, int cell, why_plan_cost *c) {
-    int64_t n = explain_forwards(p, cell), kept = 0;
+    const int64_t explained = explain_forwards(p, cell);
+    int64_t n = explained, kept = 0;
     const bool twin = has_twin(p, cell);
     if (!twin && p->cells[cell].prefix_of < 0) kept = n; /* a prefix finds its samples in the cache */
     c->explanations++;
@@ -121,6 +122,7 @@ static void cost_of_cell(const why_plan *p, int cell, why_plan_cost *c) {
         int64_t more = score_forwards(p, cell, &p->metrics[m]);
         c->scores++;
         if (p->metrics[m].metric->flags & WHY_METRIC_CURVE) c->curve_points += more;
+        if (p->metrics[m].metric->flags & WHY_METRIC_EXPLAINS) more *= explained + 1; /* and the picture as it is */
         n += more;
         if (!twin) kept += more;
     }

@@ -43,14 +43,14 @@ static void parameters_and_fills_are_valid(void **state) {
 
 static void the_names_that_jobs_use(void **state) {
     (void)state;
-    static const char *const names[] = {"pearson", "spearman", "soft_iou", "soft_iou_mean", "mask_iou", "topk_iou", "kendall_tau_b",
-                                        "cosine", "ssim", "feature_agreement", "sign_agreement", "rank_agreement",
-                                        "signed_rank_agreement", "pairwise_rank_agreement", "rbo", "emd", "within_region", "sign_flip",
-                                        "deletion", "insertion", "average_drop", "increase", "sparsity", "gini", "mask_iou_area", "mask_iou_75",
-                                        "pointing_game", "relevance_mass", "relevance_rank", "mass_outside", "positive_share",
-                                        "entropy", "effective_complexity", "monotonicity", "aopc", "aopc_fractions", "road", "irof", "average_gain",
-                                        "average_drop_s", "increase_s", "faithfulness_correlation", "mu_fidelity", "infidelity",
-                                        "completeness"};
+    static const char *const names[] = {
+        "pearson", "spearman", "soft_iou", "soft_iou_mean", "mask_iou", "topk_iou", "kendall_tau_b", "cosine", "ssim",
+        "feature_agreement", "sign_agreement", "rank_agreement", "signed_rank_agreement", "pairwise_rank_agreement", "rbo", "emd",
+        "within_region", "sign_flip", "deletion", "insertion", "average_drop", "increase", "sparsity", "gini", "mask_iou_area",
+        "mask_iou_75", "pointing_game", "relevance_mass", "relevance_rank", "mass_outside", "positive_share", "entropy",
+        "effective_complexity", "monotonicity", "aopc", "aopc_fractions", "road", "irof", "average_gain", "average_drop_s",
+        "increase_s", "faithfulness_correlation", "mu_fidelity", "infidelity", "completeness", "max_sensitivity",
+        "avg_sensitivity", "rotation_agreement", "shift_agreement", "brightness_agreement", "noise_agreement", "random_logit"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!why_metric_find(names[i])) fail_msg("no metric '%s'", names[i]);
     assert_null(why_metric_find("pears"));

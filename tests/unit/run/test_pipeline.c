@@ -123,6 +123,50 @@ static void test_repeatable(void **state) {
     why_plan_destroy(&small);
 }
 
+/* What has other pictures explained disturbs nothing of this one, and is the same on any number of threads. */
+struct rows_up_to {
+    int64_t metric_id;
+    int explaining;
+    why_buf rows;
+};
+
+static void keep_row(void *ctx, const why_row *row) {
+    struct rows_up_to *r = ctx;
+    const bool score = row->type == WHY_ROW_SCORE, curve = row->type == WHY_ROW_CURVE;
+    const int64_t id = score ? row->u.score.metric_id : curve ? row->u.curve.metric_id : 0;
+    if (id <= r->metric_id) append_row(&r->rows, row);
+    else r->explaining += score && !isnan(row->u.score.value);
+}
+
+static struct rows_up_to rows_up_to(const why_buf *record, int64_t metric_id) {
+    struct rows_up_to r = {.metric_id = metric_id};
+    each_row(record, keep_row, &r);
+    return r;
+}
+
+static void test_explaining_again(void **state) {
+    (void)state;
+    why_plan *plain = plan_of("scores: [{deletion: {step: 500}}, sparsity]\n");
+    why_plan *more = plan_of("scores: [{deletion: {step: 500}}, sparsity, max_sensitivity, avg_sensitivity, {rotation_agreement: 10},"
+                             " shift_agreement, brightness_agreement, noise_agreement, random_logit]\n");
+    why_buf a = image_record(plain, 1, 0, all_cells, 4), b = image_record(more, 1, 0, all_cells, 4);
+    why_buf c = image_record(more, 2, 0, all_cells, 4);
+    struct rows_up_to rows = rows_up_to(&b, plain->n_metrics), same = rows_up_to(&a, plain->n_metrics);
+    same_bytes(&rows.rows, &same.rows);
+    assert_true(rows.explaining >= 6 && same.explaining == 0);
+    struct counts counts = count(&b);
+    why_plan_cost cost;
+    why_plan_cost_of(more, &cost);
+    assert_int_equal(counts.of[WHY_ROW_SCORE], cost.scores);
+    assert_int_equal(counts.of[WHY_ROW_FAILURE], 0);
+    why_buf tb = timeless(&b), tc = timeless(&c);
+    same_bytes(&tb, &tc);
+    why_buf *const all[] = {&a, &b, &c, &rows.rows, &same.rows, &tb, &tc};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) why_buf_clear(all[i]);
+    why_plan_destroy(&plain);
+    why_plan_destroy(&more);
+}
+
 /* One pipeline for many images: nothing of an image stays behind. */
 static void test_no_memory_of_others(void **state) {
     (void)state;
@@ -433,6 +477,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_complete),
         cmocka_unit_test(test_repeatable),
+        cmocka_unit_test(test_explaining_again),
         cmocka_unit_test(test_no_memory_of_others),
         cmocka_unit_test(test_partial),
         cmocka_unit_test(test_equal_targets), cmocka_unit_test(test_contrast), cmocka_unit_test(test_contrast_of_a_class_with_itself),
