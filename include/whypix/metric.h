@@ -41,9 +41,10 @@ why_status why_field_make(const float *map, int h, int w, const why_segments *ow
 void why_field_clear(why_field *f);
 
 /* One point of a curve; metrics that have one hand it over point by point, steps 0, 1, ... with x rising from 0 to 1
- * (share of the pixels that have changed sides) and y the score (NAN or infinite when the model's output is). Metrics that explain
- * hand over one point per picture, of those that count: x the change of the class's probability, y what became of the map. */
-typedef void why_curve_fn(void *ctx, int step, double x, double y);
+ * (share of the pixels that have changed sides) and y the score, beside it the class's logit (NAN or infinite when the model's output
+ * is). Metrics that explain hand over one point per picture, of those that count: x the change of the class's probability, y what
+ * became of the map. */
+typedef void why_curve_fn(void *ctx, int step, double x, double y, double logit);
 
 /* Explain a picture of the image's size by the method that made the map, with the same draws. class_index < 0: the class that is
  * predicted for it. `out` is empty and becomes the caller's, without segments; logits: of the picture. May leave the subject's

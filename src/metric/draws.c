@@ -95,7 +95,7 @@ static why_status run_parts(why_score_input *in, const why_fill *fill, double wh
             g->attribution[first + i] = (float)mark(g, gone, g->sets + (size_t)i * words);
             p[i] = (why_perturbation){.kind = WHY_SHOW_PIXELS, .fill = fill, .u.pixels = g->sets + (size_t)i * words};
         }
-        WHY_TRY(why_probe_run(in, p, n, g->y));
+        WHY_TRY(why_probe_run(in, p, n, g->y, NULL));
         for (int i = 0; i < n; i++) g->drop[first + i] = (float)(whole - g->y[i]);
     }
     return WHY_OK;
@@ -210,7 +210,7 @@ static why_status run_noise(why_score_input *in, double whole, struct noise *z) 
             z->predicted[first + i] = draw_noise(in, z, first + i, rgb);
             p[i] = (why_perturbation){.kind = WHY_WHOLE_IMAGE, .u.rgb = rgb};
         }
-        WHY_TRY(why_probe_run(in, p, n, z->y));
+        WHY_TRY(why_probe_run(in, p, n, z->y, NULL));
         for (int i = 0; i < n; i++) z->change[first + i] = whole - z->y[i];
     }
     return WHY_OK;
@@ -272,7 +272,7 @@ static why_status completeness(why_score_input *in, const why_params *p, why_val
     WHY_TRY(why_probe_begin(in));
     WHY_TRY(why_probe_fill(in, why_metric_completeness.fill, &hidden.fill));
     WHY_TRY(why_probe_whole(in, &whole));
-    WHY_TRY(why_probe_run(in, &hidden, 1, &nothing));
+    WHY_TRY(why_probe_run(in, &hidden, 1, &nothing, NULL));
     WHY_TRY(sum_attributions(in->explanation, &sum));
     const double change = whole - nothing;
     if (!isfinite(change)) return why_give_reason(out, why_not_finite);

@@ -37,12 +37,16 @@ why_status why_probe_whole(const why_score_input *in, double *y) {
     return WHY_OK;
 }
 
-why_status why_probe_run(why_score_input *in, const why_perturbation *p, int n, double *y) {
+why_status why_probe_run(why_score_input *in, const why_perturbation *p, int n, double *y, double *logit) {
     const size_t outputs = (size_t)why_probe_outputs(in);
     float *logits;
     WHY_TRY(why_alloc(outputs * (size_t)n, sizeof *logits, "logits", &logits));
     const why_status st = why_evaluator_run(why_subject_evaluator(in->subject), p, n, logits);
-    for (int i = 0; !st && i < n; i++) y[i] = why_probe_score(in, logits + (size_t)i * outputs);
+    for (int i = 0; !st && i < n; i++) {
+        const float *row = logits + (size_t)i * outputs;
+        y[i] = why_probe_score(in, row);
+        if (logit) logit[i] = why_score(row, (int)outputs, in->class_index, WHY_LOGIT);
+    }
     in->evaluations += n;
     free(logits);
     return st;
@@ -142,7 +146,8 @@ static void lay_out(struct regions *r, const int32_t *label, why_walk *w) {
 static why_status make_points(why_walk *w, int points) {
     w->points = points;
     WHY_TRY(why_alloc((size_t)points, sizeof *w->count, "points of a curve", &w->count));
-    return why_alloc((size_t)points, sizeof *w->y, "points of a curve", &w->y);
+    WHY_TRY(why_alloc((size_t)points, sizeof *w->y, "points of a curve", &w->y));
+    return why_alloc((size_t)points, sizeof *w->logit, "points of a curve", &w->logit);
 }
 
 why_status why_walk_regions(const why_score_input *in, const why_params *p, const int32_t *label, int regions, why_walk *w) {
@@ -188,7 +193,7 @@ static why_status run_points(why_score_input *in, const why_fill *fill, why_walk
         memcpy(sets + (size_t)i * words, shown, words * sizeof *sets);
         p[i] = (why_perturbation){.kind = WHY_SHOW_PIXELS, .fill = fill, .u.pixels = sets + (size_t)i * words};
     }
-    return why_probe_run(in, p, n, w->y + first);
+    return why_probe_run(in, p, n, w->y + first, w->logit + first);
 }
 
 static why_status run_walk(why_score_input *in, const why_fill *fill, bool hide, why_walk *w) {
@@ -208,7 +213,7 @@ why_status why_walk_hide(why_score_input *in, const why_fill *fill, why_walk *w)
 why_status why_walk_show(why_score_input *in, const why_fill *fill, why_walk *w) { return run_walk(in, fill, false, w); }
 
 void why_walk_hand(const why_score_input *in, const why_walk *w) {
-    for (int i = 0; in->curve && i < w->points; i++) in->curve(in->curve_ctx, i, (double)w->count[i] / w->n, w->y[i]);
+    for (int i = 0; in->curve && i < w->points; i++) in->curve(in->curve_ctx, i, (double)w->count[i] / w->n, w->y[i], w->logit[i]);
 }
 
 bool why_walk_is_finite(const why_walk *w) {
@@ -221,5 +226,6 @@ void why_walk_clear(why_walk *w) {
     free(w->order);
     free(w->count);
     free(w->y);
+    free(w->logit);
     *w = (why_walk){0};
 }

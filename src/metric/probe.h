@@ -16,8 +16,8 @@ int why_probe_outputs(const why_score_input *in);
 double why_probe_score(const why_score_input *in, const float *logits);
 /* The score of the image as it is. */
 why_status why_probe_whole(const why_score_input *in, double *y) WHY_MUST_USE;
-/* Scores of n perturbations. */
-why_status why_probe_run(why_score_input *in, const why_perturbation *p, int n, double *y) WHY_MUST_USE;
+/* Scores of n perturbations, and the class's logits (logit may be NULL). */
+why_status why_probe_run(why_score_input *in, const why_perturbation *p, int n, double *y, double *logit) WHY_MUST_USE;
 
 /* A walk: pixels change sides, from shown to hidden or back, in an order; the score is read at some points. Arrays are owned. */
 typedef struct why_walk {
@@ -26,6 +26,7 @@ typedef struct why_walk {
     int points;
     int32_t *count; /* of each point: how many have changed sides; not falling */
     double *y;      /* of each point: the score */
+    double *logit;  /* and the class's logit */
 } why_walk;
 
 /* Parameters of walks, for a metric's table: the value that orders, and which end comes first. */

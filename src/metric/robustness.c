@@ -61,7 +61,8 @@ static bool is_kept(const struct again *a) { return top_class(a->logits, a->outp
 /* One point per picture: x, the change of the class's probability; y, what became of the map. */
 static void hand(const struct again *a, int step, double y) {
     const double change = why_probe_score(a->in, a->logits) - a->p;
-    if (a->in->curve && isfinite(change)) a->in->curve(a->in->curve_ctx, step, change, y);
+    const double logit = why_score(a->logits, a->outputs, a->in->class_index, WHY_LOGIT);
+    if (a->in->curve && isfinite(change)) a->in->curve(a->in->curve_ctx, step, change, y, logit);
 }
 
 /* ---------------------------------------------------------------- sensitivity (Yeh et al. 2019) */

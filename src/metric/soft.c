@@ -12,7 +12,7 @@ static why_status soft_score(why_score_input *in, enum part hidden, const why_fi
     why_field soft;
     WHY_TRY(why_field_make(e->map, e->h, e->w, NULL, WHY_POSITIVE, &pixel, NULL, &soft));
     for (int i = 0; hidden == SUBJECT && i < soft.n; i++) soft.v[i] = 1 - soft.v[i];
-    const why_status st = why_probe_run(in, &(why_perturbation){.kind = WHY_SOFT_MAP, .fill = fill, .u.soft = soft.v}, 1, o);
+    const why_status st = why_probe_run(in, &(why_perturbation){.kind = WHY_SOFT_MAP, .fill = fill, .u.soft = soft.v}, 1, o, NULL);
     why_field_clear(&soft);
     return st;
 }

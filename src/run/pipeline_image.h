@@ -9,12 +9,13 @@
 
 typedef struct why_curve_point {
     int metric, step;
-    double x, y;
+    double x, y, logit;
 } why_curve_point;
 
 typedef struct why_cell_score {
     int metric;
     why_value value;
+    int64_t evaluations;
 } why_cell_score;
 
 /* What is known of one cell for the present image. */

@@ -13,11 +13,13 @@ struct curve_sink {
     why_status st;
 };
 
-static void take_point(void *ctx, int step, double x, double y) {
+static double finite_or_nan(double v) { return isfinite(v) ? v : NAN; }
+
+static void take_point(void *ctx, int step, double x, double y, double logit) {
     struct curve_sink *sink = ctx;
     why_cell_state *c = sink->cell;
     if (!sink->st) sink->st = why_grow(&c->curve, &c->curve_capacity, c->n_curve + 1, sizeof *c->curve, "curve");
-    if (!sink->st) c->curve[c->n_curve++] = (why_curve_point){sink->metric, step, x, y};
+    if (!sink->st) c->curve[c->n_curve++] = (why_curve_point){sink->metric, step, x, finite_or_nan(y), finite_or_nan(logit)};
 }
 
 /* Ties and draws of scores belong to the cell's draws. Not to the target: equal maps get equal scores. Not to the metric: curves
@@ -33,7 +35,8 @@ static why_status score_stream(const why_pipeline *p, const why_frame *f, int ce
 }
 
 /* again: for metrics that explain. */
-static why_status score_once(why_pipeline *p, const why_frame *f, int cell, int metric, why_again *again, why_value *value) {
+static why_status score_once(why_pipeline *p, const why_frame *f, int cell, int metric, why_again *again, why_value *value,
+                             int64_t *evaluations) {
     const why_plan_metric *m = &p->plan->metrics[metric];
     const why_plan_method *method = &p->plan->methods[p->plan->cells[cell].method];
     why_cell_state *s = &p->cell[cell];
@@ -49,6 +52,7 @@ static why_status score_once(why_pipeline *p, const why_frame *f, int cell, int 
                           .explain_ctx = again};
     WHY_TRY(score_stream(p, f, cell, &in.stream));
     WHY_TRY(m->metric->score(&in, m->params, value));
+    *evaluations = in.evaluations;
     return sink.st;
 }
 
@@ -65,8 +69,9 @@ static why_status score_metric(const why_picture *picture, const why_frame *f, i
     why_pipeline *p = again->p;
     why_cell_state *s = &p->cell[again->cell];
     why_value value = {.value = NAN};
+    int64_t evaluations = 0;
     const size_t points = s->n_curve;
-    const why_status st = score_once(p, f, again->cell, metric, again, &value);
+    const why_status st = score_once(p, f, again->cell, metric, again, &value, &evaluations);
     if (why_is_fatal(st)) return st;
     if (st) {
         why_put_failure(picture->listed->id, p->plan->cells[again->cell].id, why_error_text(), out);
@@ -75,7 +80,7 @@ static why_status score_metric(const why_picture *picture, const why_frame *f, i
     }
     if (!value.why && !isfinite(value.value)) value = (why_value){.value = NAN, .why = "not finite"};
     WHY_TRY(why_grow(&s->score, &s->score_capacity, s->n_scores + 1, sizeof *s->score, "scores"));
-    s->score[s->n_scores++] = (why_cell_score){metric, value};
+    s->score[s->n_scores++] = (why_cell_score){metric, value, evaluations};
     return WHY_OK;
 }
 
@@ -95,13 +100,14 @@ static void put_scores(const why_pipeline *p, const why_picture *picture, int ce
     int64_t id = why_explanation_id(picture->listed->id, p->plan->cells[cell].id);
     for (size_t i = 0; i < from->n_scores; i++) {
         const why_cell_score *s = &from->score[i];
+        const double value = s->value.why ? NAN : s->value.value;
         const why_row row = {.type = WHY_ROW_SCORE,
-                             .u.score = {id, p->plan->metrics[s->metric].id, s->value.why ? NAN : s->value.value, s->value.why}};
+                             .u.score = {id, p->plan->metrics[s->metric].id, value, s->value.why, s->evaluations}};
         why_record_put(out, &row);
     }
     for (size_t i = 0; i < from->n_curve; i++) {
         const why_curve_point *c = &from->curve[i];
-        const why_row row = {.type = WHY_ROW_CURVE, .u.curve = {id, p->plan->metrics[c->metric].id, c->step, c->x, c->y}};
+        const why_row row = {.type = WHY_ROW_CURVE, .u.curve = {id, p->plan->metrics[c->metric].id, c->step, c->x, c->y, c->logit}};
         why_record_put(out, &row);
     }
 }

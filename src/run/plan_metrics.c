@@ -136,8 +136,8 @@ static void cost_of_cell(const why_plan *p, int cell, why_plan_cost *c) {
 enum {
     EXPLANATION_BYTES = 1100,
     PAIR_BYTES = 43,
-    SCORE_BYTES = 27,
-    CURVE_BYTES = 35,
+    SCORE_BYTES = 29,
+    CURVE_BYTES = 45,
     PREDICTION_BYTES = 30,
     IMAGE_BYTES = 260,
     SUMMARY_BYTES = 4700,

@@ -42,7 +42,7 @@ static why_status put_metrics(why_plan *p, why_store *s) {
         why_plan_metric *m = &p->metrics[i];
         const why_metric *t = m->metric;
         why_dict_metric row = {m->id,          m->uid,       t->name,      t->kind == WHY_PAIR ? "pair" : "score",
-                               m->policy_text, m->grid_text, m->canonical, better[t->better],
+                               m->policy_text, m->grid_text, m->canonical, better[why_metric_better(t, m->params)],
                                t->lo,          t->hi};
         WHY_TRY(why_store_put_metric(s, &row));
         m->id = row.id;

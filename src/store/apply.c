@@ -83,6 +83,7 @@ static why_status put_score(why_store *s, const why_row *row) {
     why_bind_int(&b, metric_id);
     why_bind_real(&b, row->u.score.value);
     why_bind_text_or_null(&b, row->u.score.why);
+    why_bind_int_or_null(&b, row->u.score.evaluations > 0 ? row->u.score.evaluations : -1);
     WHY_TRY(why_db_run(s, &b, "write a score"));
     return sqlite3_changes(s->db) ? why_summary_add(s, id >> 16, id & 65535, 0, metric_id, row->u.score.value) : WHY_OK;
 }
@@ -108,6 +109,7 @@ static why_status put_curve(why_store *s, const why_row *row) {
     why_bind_int(&b, row->u.curve.step);
     why_bind_real(&b, row->u.curve.x);
     why_bind_real(&b, row->u.curve.y);
+    why_bind_real(&b, row->u.curve.logit);
     return why_db_run(s, &b, "write a curve");
 }
 

@@ -26,8 +26,8 @@
     X(SET_IMAGE, "UPDATE image SET sha256 = ?, width = ?, height = ? WHERE id = ?")                                    \
     X(PUT_PREDICTION, "INSERT INTO prediction VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")                        \
     X(PUT_EXPLANATION, "INSERT INTO explanation VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING") \
-    X(PUT_SCORE, "INSERT INTO score VALUES(?, ?, ?, ?) ON CONFLICT DO NOTHING")                                        \
-    X(PUT_CURVE, "INSERT INTO curve VALUES(?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")                                     \
+    X(PUT_SCORE, "INSERT INTO score VALUES(?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")                                     \
+    X(PUT_CURVE, "INSERT INTO curve VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")                                  \
     X(PUT_PAIR, "INSERT INTO pair VALUES(?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")                                       \
     X(PUT_TIMING, "INSERT INTO timing VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")                                \
     X(PUT_FAILURE, "INSERT INTO failure VALUES(?, ?, ?, ?, ?, strftime('%Y-%m-%dT%H:%M:%SZ', 'now')) ON CONFLICT DO NOTHING") \

@@ -281,11 +281,11 @@ static const struct bulk {
      " FROM src.timing WHERE true ON CONFLICT DO NOTHING",
      false},
     {"score",
-     "INSERT INTO main.score SELECT new_explanation(explanation_id), new_metric(metric_id), value, why"
+     "INSERT INTO main.score SELECT new_explanation(explanation_id), new_metric(metric_id), value, why, evaluations"
      " FROM src.score WHERE true ON CONFLICT DO NOTHING",
      true},
     {"curve",
-     "INSERT INTO main.curve SELECT new_explanation(explanation_id), new_metric(metric_id), step, x, y"
+     "INSERT INTO main.curve SELECT new_explanation(explanation_id), new_metric(metric_id), step, x, y, logit"
      " FROM src.curve WHERE true ON CONFLICT DO NOTHING",
      false},
     {"pair",

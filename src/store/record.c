@@ -34,9 +34,12 @@ static const struct {
                               AT(TEXT, explanation.map), AT(TEXT, explanation.map_sha256), AT(TEXT, explanation.se_map),
                               {FIELD_BLOB, offsetof(why_row, u.explanation.thumb), offsetof(why_row, u.explanation.thumb_size)},
                               AT(TEXT, explanation.error)}},
-    [WHY_ROW_SCORE] = {"score", {AT(I64, score.explanation_id), AT(I64, score.metric_id), AT(F64, score.value), AT(TEXT, score.why)}},
+    [WHY_ROW_SCORE] = {"score",
+                       {AT(I64, score.explanation_id), AT(I64, score.metric_id), AT(F64, score.value), AT(TEXT, score.why),
+                        AT(I64, score.evaluations)}},
     [WHY_ROW_CURVE] = {"curve",
-                       {AT(I64, curve.explanation_id), AT(I64, curve.metric_id), AT(I32, curve.step), AT(F64, curve.x), AT(F64, curve.y)}},
+                       {AT(I64, curve.explanation_id), AT(I64, curve.metric_id), AT(I32, curve.step), AT(F64, curve.x), AT(F64, curve.y),
+                        AT(F64, curve.logit)}},
     [WHY_ROW_PAIR] = {"pair", {AT(I64, pair.a), AT(I64, pair.b), AT(I64, pair.metric_id), AT(F64, pair.value), AT(TEXT, pair.why)}},
     [WHY_ROW_TIMING] = {"timing", {AT(I64, timing.explanation_id), AT(F64, timing.wall), AT(F64, timing.cpu)}},
     [WHY_ROW_FAILURE] = {"failure", {AT(I64, failure.image_id), AT(I64, failure.cell_id), AT(TEXT, failure.reason)}},
@@ -184,7 +187,7 @@ static const char *bad_row(const why_row *row) {
         return bad_value(row->u.score.value, row->u.score.why);
     case WHY_ROW_CURVE:
         if (!is_explanation(row->u.curve.explanation_id) || row->u.curve.metric_id <= 0) return id;
-        return isfinite(row->u.curve.x) && !isinf(row->u.curve.y) ? NULL : "a point that is not finite";
+        return isfinite(row->u.curve.x) && !isinf(row->u.curve.y) && !isinf(row->u.curve.logit) ? NULL : "a point that is not finite";
     case WHY_ROW_PAIR:
         if (!is_explanation(row->u.pair.a) || !is_explanation(row->u.pair.b) || row->u.pair.metric_id <= 0) return id;
         return row->u.pair.a < row->u.pair.b ? bad_value(row->u.pair.value, row->u.pair.why) : "a pair whose a is not below b";

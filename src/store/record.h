@@ -39,8 +39,9 @@ typedef struct why_row {
             uint32_t thumb_size;
             const char *error;                               /* "": NULL */
         } explanation;
-        struct { int64_t explanation_id, metric_id; double value; const char *why; } score;  /* value NAN: NULL with why */
-        struct { int64_t explanation_id, metric_id; int32_t step; double x, y; } curve;
+        /* value NAN: NULL with why; evaluations 0: NULL */
+        struct { int64_t explanation_id, metric_id; double value; const char *why; int64_t evaluations; } score;
+        struct { int64_t explanation_id, metric_id; int32_t step; double x, y, logit; } curve; /* y, logit NAN: NULL */
         struct { int64_t a, b, metric_id; double value; const char *why; } pair;             /* a < b */
         struct { int64_t explanation_id; double wall, cpu; } timing;
         struct { int64_t image_id, cell_id; const char *reason; } failure;                   /* cell_id 0: the whole image */

@@ -68,15 +68,17 @@ CREATE TABLE timing(
   explanation_id INTEGER PRIMARY KEY, run_id INTEGER, shard_id INTEGER, attempt INTEGER, wall REAL, cpu REAL
 ) STRICT;
 
+-- evaluations: perturbed copies that the metric asked for, whatever the cache saved
 CREATE TABLE score(
   explanation_id INTEGER NOT NULL REFERENCES explanation ON DELETE CASCADE, metric_id INTEGER NOT NULL REFERENCES metric,
-  value REAL, why TEXT,
+  value REAL, why TEXT, evaluations INTEGER,
   PRIMARY KEY(explanation_id, metric_id), CHECK((value IS NULL) = (why IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 
+-- logit: of the class whose probability is y
 CREATE TABLE curve(
   explanation_id INTEGER NOT NULL REFERENCES explanation ON DELETE CASCADE, metric_id INTEGER NOT NULL REFERENCES metric,
-  step INTEGER NOT NULL, x REAL NOT NULL, y REAL,
+  step INTEGER NOT NULL, x REAL NOT NULL, y REAL, logit REAL,
   PRIMARY KEY(explanation_id, metric_id, step)
 ) STRICT, WITHOUT ROWID;
 
@@ -129,8 +131,18 @@ FROM explanation e JOIN image i ON i.id = e.image_id AND e.id BETWEEN i.id<<16 A
   LEFT JOIN prediction p ON p.image_id = e.image_id AND p.model_id = c.model_id AND p.rank = 0;
 
 CREATE VIEW scores AS
-SELECT s.explanation_id, m.name metric, m.policy, m.grid, m.better, s.value, s.why, s.metric_id
+SELECT s.explanation_id, m.name metric, m.policy, m.grid, m.better, s.value, s.why, s.metric_id, s.evaluations
 FROM score s JOIN metric m ON m.id = s.metric_id;
+
+-- aopc between the worst (0) and the best (1) of the same image, model, class, fill and steps, over all methods, controls and both
+-- ends of their orders: models become comparable (Edin et al. 2024, whose ends are searched for).
+CREATE VIEW naopc AS
+SELECT s.explanation_id, s.metric_id, s.value aopc,
+  (s.value - min(s.value) OVER w) / nullif(max(s.value) OVER w - min(s.value) OVER w, 0) value, count(*) OVER w curves
+FROM score s JOIN metric m ON m.id = s.metric_id AND m.name = 'aopc' JOIN explanation e ON e.id = s.explanation_id
+  JOIN cell c ON c.id = e.cell_id
+WHERE s.value IS NOT NULL
+WINDOW w AS (PARTITION BY e.image_id, c.model_id, e.class, json_remove(m.params, '$.first'));
 
 CREATE VIEW agreement AS
 SELECT p.a, p.b, x.image_id, x.path, x.grp, x.model, y.model model_b, x.method method_a, y.method method_b,

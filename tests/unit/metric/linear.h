@@ -99,14 +99,15 @@ static inline int place(const float *map, int i) {
 /* ---------------------------------------------------------------- running a metric */
 struct points {
     int n;
-    double x[MOST_POINTS], y[MOST_POINTS];
+    double x[MOST_POINTS], y[MOST_POINTS], logit[MOST_POINTS];
 };
 
-static inline void keep_point(void *ctx, int step, double x, double y) {
+static inline void keep_point(void *ctx, int step, double x, double y, double logit) {
     struct points *p = ctx;
     assert_int_equal(step, p->n);
     assert_true(step < MOST_POINTS);
     p->x[p->n] = x;
+    p->logit[p->n] = logit;
     p->y[p->n++] = y;
 }
 

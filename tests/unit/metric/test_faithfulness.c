@@ -23,6 +23,7 @@ static void check_curve(const struct job *j, const char *fill_text, int step) {
         for (int i = 0; i < N; i++) share[i] = (place(b.e.map, i) < k) == insertion;
         double x = (double)k / N, y = expected_score(share, fill, j->output);
         assert_true(n < got.n && got.x[n] == x);
+        if (fabs(got.logit[n] - expected_score(share, fill, WHY_LOGIT)) > 1e-4) fail_msg("point %d: logit %.9g", n, got.logit[n]);
         if (fabs(got.y[n] - y) > 2e-5) fail_msg("%s, point %d: got %.9g, want %.9g", j->metric->name, n, got.y[n], y);
         if (n > 0) area += (x - last_x) * (y + last_y) / 2;
         last_x = x;

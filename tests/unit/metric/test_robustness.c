@@ -48,8 +48,9 @@ static why_status stub_explain(void *ctx, const why_image *picture, int class_in
 static int steps[64];
 static struct points points;
 
-static void keep(void *ctx, int step, double x, double y) {
+static void keep(void *ctx, int step, double x, double y, double logit) {
     (void)ctx;
+    assert_true(isfinite(logit));
     steps[points.n] = step;
     points.x[points.n] = x;
     points.y[points.n++] = y;

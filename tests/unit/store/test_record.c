@@ -21,8 +21,8 @@ static const why_row samples[] = {
     {.type = WHY_ROW_EXPLANATION,
      .u.explanation = {3, 65535, -1, "done", INT64_C(1) << 40, 0.5, -0.0, NAN, 12.5, -1e308, 5e-324, "se_range", "a/b.npy", "ff", "a/b-se.npy", thumb,
                        sizeof thumb, ""}},
-    {.type = WHY_ROW_SCORE, .u.score = {ID(3, 65535), 9, NAN, "constant map"}},
-    {.type = WHY_ROW_CURVE, .u.curve = {ID(3, 65535), 9, 4, 0.25, NAN}},
+    {.type = WHY_ROW_SCORE, .u.score = {ID(3, 65535), 9, NAN, "constant map", 225}},
+    {.type = WHY_ROW_CURVE, .u.curve = {ID(3, 65535), 9, 4, 0.25, NAN, -2.5}},
     {.type = WHY_ROW_PAIR, .u.pair = {ID(3, 1), ID(3, 65535), 2, 0.1, NULL}},
     {.type = WHY_ROW_TIMING, .u.timing = {ID(3, 1), 1.5, 0.75}},
     {.type = WHY_ROW_FAILURE, .u.failure = {3, 0, "not a picture: \"\xc3\xa9\" 'x'"}},
@@ -78,10 +78,12 @@ static void assert_row(const why_row *want, const why_row *got) {
         assert_int_equal(got->u.score.explanation_id, want->u.score.explanation_id);
         assert_int_equal(got->u.score.metric_id, want->u.score.metric_id);
         assert_true(isnan(got->u.score.value) && same_text(want->u.score.why, got->u.score.why));
+        assert_int_equal(got->u.score.evaluations, want->u.score.evaluations);
         break;
     case WHY_ROW_CURVE:
         assert_int_equal(got->u.curve.step, want->u.curve.step);
         assert_true(same_bits(got->u.curve.x, want->u.curve.x) && isnan(got->u.curve.y));
+        assert_true(same_bits(got->u.curve.logit, want->u.curve.logit));
         break;
     case WHY_ROW_PAIR:
         assert_int_equal(got->u.pair.a, want->u.pair.a);

@@ -62,7 +62,7 @@ static void view_columns_are_a_contract(void **state) {
     assert_answer(s, "SELECT group_concat(name) FROM pragma_table_info('agreement')",
                   "a,b,image_id,path,grp,model,model_b,method_a,method_b,explainer_a,explainer_b,target,target_b,repeat_a,repeat_b,budget_a,budget_b,"
                   "prefix_a,prefix_b,correct,p_top,metric,policy,grid,value,why,role\n");
-    assert_answer(s, "SELECT group_concat(name) FROM pragma_table_info('scores')", "explanation_id,metric,policy,grid,better,value,why,metric_id\n");
+    assert_answer(s, "SELECT group_concat(name) FROM pragma_table_info('scores')", "explanation_id,metric,policy,grid,better,value,why,metric_id,evaluations\n");
     assert_answer(s, "SELECT group_concat(name) FROM pragma_table_info('explanations')",
                   "id,image_id,cell_id,class,status,evaluations,fit,residual,se_range,ess,stop,vmin,vmax,map,map_sha256,se_map,thumb,error,path,"
                   "label,grp,model,method,explainer,"
