@@ -43,6 +43,8 @@ static why_status build_global(const why_builder *b, why_node *node, why_shape *
 }
 
 /* ---------------------------------------------------------------- one window */
+static int64_t in_plane(const why_window *w) { return (int64_t)w->ih * w->iw; }
+
 struct taps {
     int y0, x0;         /* of the window's first tap, may lie outside */
     int ky0, ky1, kx0, kx1; /* taps inside the picture */
@@ -66,6 +68,69 @@ static int64_t place_of_max(const why_window *w, const float *x, const struct ta
     return best;
 }
 
+/* The same for windows ox .. ox + n - 1 of row oy at once, in loops plain enough for vectors: their maxima, tap by tap, and then,
+ * from the last tap to the first, where these stand. at: NOWHERE for windows without a tap inside. */
+enum { WINDOWS = 256, NOWHERE = -1 };
+struct maxima {
+    int n;
+    float value[WINDOWS];
+    int32_t at[WINDOWS];
+};
+
+/* Windows whose tap kx is inside: i from .. to - 1; x0: its column for i = 0. */
+struct inside {
+    int x0, from, to;
+};
+
+static struct inside inside_of(const why_window *w, int ox, int n, int kx) {
+    struct inside s = {.x0 = ox * w->sw - w->pl + kx * w->dw};
+    const int last = w->iw - 1 - s.x0;
+    s.from = s.x0 < 0 ? (-s.x0 + w->sw - 1) / w->sw : 0;
+    s.to = last < 0 ? 0 : last / w->sw + 1 < n ? last / w->sw + 1 : n;
+    return s;
+}
+
+static inline void raise(const float *restrict row, struct inside s, int stride, float *restrict value) {
+    for (int i = s.from; i < s.to; i++) {
+        const float v = row[s.x0 + i * stride];
+        value[i] = ((v > value[i]) | (v != v)) ? v : value[i];
+    }
+}
+
+static inline void locate(const float *restrict row, int32_t place, struct inside s, int stride, const float *restrict value,
+                          int32_t *restrict at) {
+    for (int i = s.from; i < s.to; i++) {
+        const float v = row[s.x0 + i * stride];
+        at[i] = ((v == value[i]) | (v != v)) ? place + s.x0 + i * stride : at[i];
+    }
+}
+
+static inline void find_places(const why_window *w, const float *x, int oy, int ox, int stride, struct maxima *m) {
+    const int y0 = oy * w->sh - w->pt;
+    int ky0, ky1;
+    why_window_span(y0, w->kh, w->dh, w->ih, &ky0, &ky1);
+    for (int i = 0; i < m->n; i++) m->value[i] = -INFINITY, m->at[i] = NOWHERE;
+    for (int ky = ky0; ky < ky1; ky++)
+        for (int kx = 0; kx < w->kw; kx++)
+            raise(x + (ptrdiff_t)(y0 + ky * w->dh) * w->iw, inside_of(w, ox, m->n, kx), stride, m->value);
+    for (int ky = ky1 - 1; ky >= ky0; ky--)
+        for (int kx = w->kw - 1; kx >= 0; kx--) {
+            const int32_t place = (y0 + ky * w->dh) * w->iw;
+            locate(x + place, place, inside_of(w, ox, m->n, kx), stride, m->value, m->at);
+        }
+}
+
+/* Strides that a compiler knows are faster. */
+static void places_of_max(const why_window *w, const float *x, int oy, int ox, struct maxima *m) {
+    m->n = w->ow - ox < WINDOWS ? w->ow - ox : WINDOWS;
+    if (w->sw == 1) find_places(w, x, oy, ox, 1, m);
+    else if (w->sw == 2) find_places(w, x, oy, ox, 2, m);
+    else find_places(w, x, oy, ox, w->sw, m);
+}
+
+/* A few large windows have nothing to gain. */
+static bool fits_in_rows(const why_window *w) { return w->ow >= 4 && in_plane(w) < INT32_MAX; }
+
 static float average(const why_window *w, const float *x, const struct taps *t, float inverse) {
     float sum = 0;
     for (int ky = t->ky0; ky < t->ky1; ky++)
@@ -87,7 +152,6 @@ static float inverse_count(const struct pool *p, const struct taps *t) {
 }
 
 /* ---------------------------------------------------------------- pieces: some planes each */
-static int64_t in_plane(const why_window *w) { return (int64_t)w->ih * w->iw; }
 
 static int pieces(const why_node *node) {
     const struct pool *p = node->attr;
@@ -128,20 +192,35 @@ static void max_forward(const why_call *r, int image, int piece, int thread) {
     }
 }
 
+static void back_by_rows(const why_window *w, const float *x, const float *dy, float *dx) {
+    struct maxima m;
+    for (int oy = 0; oy < w->oh; oy++)
+        for (int ox = 0; ox < w->ow; ox += m.n, dy += m.n) {
+            places_of_max(w, x, oy, ox, &m);
+            for (int i = 0; i < m.n; i++)
+                if (m.at[i] != NOWHERE) dx[m.at[i]] += dy[i];
+        }
+}
+
+static void back_by_windows(const why_window *w, const float *x, const float *dy, float *dx) {
+    for (int oy = 0; oy < w->oh; oy++)
+        for (int ox = 0; ox < w->ow; ox++, dy++) {
+            const struct taps t = taps_of(w, oy, ox);
+            const int64_t at = place_of_max(w, x, &t);
+            if (at >= 0) dx[at] += *dy;
+        }
+}
+
 static void max_backward(const why_call *r, int image, int piece, int thread) {
     (void)thread;
     const why_window *w = &((const struct pool *)r->node->attr)->win;
     int64_t from, to;
     why_plane_piece(w->channels, in_plane(w), piece, &from, &to);
     const float *dy = r->grad_out + image * r->node->size_out + from * w->oh * w->ow;
-    for (int64_t c = from; c < to; c++) {
-        int64_t plane = image * r->node->size_in[0] + c * in_plane(w);
-        for (int oy = 0; oy < w->oh; oy++)
-            for (int ox = 0; ox < w->ow; ox++, dy++) {
-                struct taps t = taps_of(w, oy, ox);
-                int64_t at = place_of_max(w, r->in[0] + plane, &t);
-                if (at >= 0) r->grad_in[0][plane + at] += *dy;
-            }
+    for (int64_t c = from; c < to; c++, dy += w->oh * w->ow) {
+        const int64_t plane = image * r->node->size_in[0] + c * in_plane(w);
+        if (fits_in_rows(w)) back_by_rows(w, r->in[0] + plane, dy, r->grad_in[0] + plane);
+        else back_by_windows(w, r->in[0] + plane, dy, r->grad_in[0] + plane);
     }
 }
 

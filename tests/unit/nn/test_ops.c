@@ -278,6 +278,48 @@ static void max_pool_gives_ties_to_the_first(void **state) {
     close_net(&t);
 }
 
+/* The gradient goes to the first of the largest, whatever the window: by hand, on values of few levels with some NaN. */
+static void max_pool_gradients_go_to_the_first_of_the_largest(void **state) {
+    (void)state;
+    static const struct {
+        int h, w, kh, kw, sh, sw, dh, dw, top, left, bottom, right;
+    } cases[] = {{9, 11, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1}, {8, 8, 2, 2, 2, 2, 1, 1, 0, 0, 0, 0},  {7, 9, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1},
+                 {9, 9, 2, 3, 1, 2, 3, 2, 1, 2, 0, 1},  {5, 6, 4, 4, 1, 1, 1, 1, 3, 3, 3, 3},  {3, 700, 3, 3, 2, 2, 1, 1, 0, 1, 1, 0},
+                 {2, 600, 2, 530, 1, 7, 1, 1, 0, 0, 0, 0}, {1, 5, 1, 2, 1, 3, 1, 1, 0, 0, 0, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int h = cases[i].h, w = cases[i].w;
+        struct onnx o;
+        onnx_begin(&o, 13, 3, h, w);
+        attr_ints(&o, "kernel_shape", 2, cases[i].kh, cases[i].kw);
+        attr_ints(&o, "strides", 2, cases[i].sh, cases[i].sw);
+        attr_ints(&o, "dilations", 2, cases[i].dh, cases[i].dw);
+        attr_ints(&o, "pads", 4, cases[i].top, cases[i].left, cases[i].bottom, cases[i].right);
+        onnx_node(&o, "MaxPool", "x", "y");
+        struct net t = open_net(&o);
+        const int oh = (h + cases[i].top + cases[i].bottom - (cases[i].kh - 1) * cases[i].dh - 1) / cases[i].sh + 1, ow = t.out / (3 * oh);
+        float *seed = malloc((size_t)(BATCH * t.out) * sizeof *seed), *want = calloc((size_t)(BATCH * 3 * h * w), sizeof *want);
+        for (int k = 0; k < BATCH * 3 * h * w; k++) t.x[k] = k * 7919 % 53 == 0 ? NAN : (float)(k * 31 % 17 % 4);
+        for (int k = 0; k < BATCH * t.out; k++) seed[k] = (float)(k % 13 - 6);
+        for (int k = 0; k < BATCH * t.out; k++) {
+            const int plane = k / (oh * ow) * h * w, oy = k / ow % oh, ox = k % ow;
+            int best = -1;
+            for (int a = 0; a < cases[i].kh * cases[i].kw; a++) {
+                const int y = oy * cases[i].sh - cases[i].top + a / cases[i].kw * cases[i].dh;
+                const int x = ox * cases[i].sw - cases[i].left + a % cases[i].kw * cases[i].dw, at = plane + y * w + x;
+                if (y < 0 || x < 0 || y >= h || x >= w) continue;
+                if (best < 0 || t.x[at] > t.x[best] || (isnan(t.x[at]) && !isnan(t.x[best]))) best = at;
+            }
+            if (best >= 0) want[best] += seed[k];
+        }
+        OK(why_session_forward(t.s, t.x, BATCH));
+        OK(why_session_backward(t.s, seed, WHY_RULE_PLAIN));
+        assert_memory_equal(why_session_gradient(t.s, 0).data, want, (size_t)(BATCH * 3 * h * w) * sizeof *want);
+        free(seed);
+        free(want);
+        close_net(&t);
+    }
+}
+
 static void nan_goes_through(void **state) {
     (void)state;
     struct onnx o;
@@ -794,6 +836,7 @@ int main(void) {
         cmocka_unit_test(conv),
         cmocka_unit_test(pooling),
         cmocka_unit_test(max_pool_gives_ties_to_the_first),
+        cmocka_unit_test(max_pool_gradients_go_to_the_first_of_the_largest),
         cmocka_unit_test(nan_goes_through),
         cmocka_unit_test(activations),
         cmocka_unit_test(large_arguments_stay_finite),
