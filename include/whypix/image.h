@@ -112,6 +112,9 @@ void why_palette_colour(why_palette p, double value, uint8_t rgb[3]);
 /* Heat-map over the (greyed) image, `alpha` in [0, 1]. Unsigned palettes: min-max of the positive part; diverging:
  * symmetric around zero. A constant map is drawn as its lowest colour, never NaN. */
 why_status why_overlay(const why_image *im, const float *map, why_palette p, double alpha, why_image *out) WHY_MUST_USE;
+/* Put rows * columns pictures on a white sheet, row after row, `gap` pixels apart; all cells have the size of the largest picture,
+ * and NULL leaves one white. */
+why_status why_sheet(const why_image *const *parts, int rows, int columns, int gap, why_image *out) WHY_MUST_USE;
 /* Put pictures of equal height side by side with a white gap. */
 why_status why_panel(const why_image *const *parts, int n, int gap, why_image *out) WHY_MUST_USE;
 

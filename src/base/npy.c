@@ -67,17 +67,21 @@ static why_status parse(const why_mapped *m, const char *path, why_npy *out, con
     return WHY_OK;
 }
 
-why_status why_npy_load(const char *path, why_npy *out) {
-    why_mapped m;
+static why_status copy_values(const why_mapped *m, const char *path, why_npy *out) {
     const uint8_t *values = NULL;
     *out = (why_npy){0};
+    WHY_TRY(parse(m, path, out, &values));
+    const size_t bytes = (size_t)(m->data + m->size - values);
+    WHY_TRY(why_alloc(bytes, 1, path, &out->data));
+    if (bytes) memcpy(out->data, values, bytes);
+    return WHY_OK;
+}
+
+why_status why_npy_load(const char *path, why_npy *out) {
+    why_mapped m;
+    *out = (why_npy){0};
     WHY_TRY(why_map_open(path, &m));
-    why_status st = parse(&m, path, out, &values);
-    if (!st) {
-        size_t bytes = (size_t)(m.data + m.size - values);
-        st = why_alloc(bytes, 1, path, &out->data);
-        if (!st && bytes) memcpy(out->data, values, bytes);
-    }
+    const why_status st = copy_values(&m, path, out);
     why_map_close(&m);
     return st;
 }
@@ -99,16 +103,28 @@ static double value_at(const why_npy *a, int64_t i) {
     return 0;
 }
 
+/* Takes the values of `a` over. */
+static why_status to_f32(why_npy *a, const char *path, why_shape *shape, float **data) {
+    const int64_t n = why_shape_count(&a->shape);
+    const why_status st = why_alloc((size_t)n, sizeof **data, path, data);
+    for (int64_t i = 0; !st && i < n; i++) (*data)[i] = (float)value_at(a, i);
+    *shape = a->shape;
+    why_npy_clear(a);
+    return st;
+}
+
 why_status why_npy_load_f32(const char *path, why_shape *shape, float **data) {
     why_npy a;
     *data = NULL;
     WHY_TRY(why_npy_load(path, &a));
-    int64_t n = why_shape_count(&a.shape);
-    why_status st = why_alloc((size_t)n, sizeof **data, path, data);
-    for (int64_t i = 0; !st && i < n; i++) (*data)[i] = (float)value_at(&a, i);
-    *shape = a.shape;
-    why_npy_clear(&a);
-    return st;
+    return to_f32(&a, path, shape, data);
+}
+
+why_status why_npy_parse_f32(const void *bytes, size_t size, const char *name, why_shape *shape, float **data) {
+    why_npy a;
+    *data = NULL;
+    WHY_TRY(copy_values(&(why_mapped){.data = bytes, .size = size}, name, &a));
+    return to_f32(&a, name, shape, data);
 }
 
 why_status why_npy_load_i32(const char *path, why_shape *shape, int32_t **data) {

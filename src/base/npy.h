@@ -21,6 +21,8 @@ why_status why_npy_load(const char *path, why_npy *out) WHY_MUST_USE;
 void why_npy_clear(why_npy *a);
 /* The same, converted to float or int32 (values that do not fit an int32 are refused). Owned data. */
 why_status why_npy_load_f32(const char *path, why_shape *shape, float **data) WHY_MUST_USE;
+/* A file's bytes from elsewhere; `name` is what errors call it. */
+why_status why_npy_parse_f32(const void *bytes, size_t size, const char *name, why_shape *shape, float **data) WHY_MUST_USE;
 why_status why_npy_load_i32(const char *path, why_shape *shape, int32_t **data) WHY_MUST_USE;
 why_status why_npy_save_f32(const char *path, const why_shape *shape, const float *data) WHY_MUST_USE;
 why_status why_npy_save_i32(const char *path, const why_shape *shape, const int32_t *data) WHY_MUST_USE;

@@ -10,6 +10,7 @@
     X(merge)            \
     X(status)           \
     X(table)            \
+    X(panel)            \
     X(copy)             \
     X(explain)          \
     X(compare)          \

@@ -64,3 +64,28 @@ why_status why_panel(const why_image *const *parts, int n, int gap, why_image *o
     }
     return WHY_OK;
 }
+
+static void put_at(const why_image *part, size_t top, size_t left, why_image *sheet) {
+    const size_t row = (size_t)part->w * 3;
+    for (size_t y = 0; y < (size_t)part->h; y++) memcpy(sheet->rgb + ((top + y) * (size_t)sheet->w + left) * 3, part->rgb + y * row, row);
+}
+
+why_status why_sheet(const why_image *const *parts, int rows, int columns, int gap, why_image *out) {
+    int64_t h = 0, w = 0;
+    *out = (why_image){0};
+    if (rows < 1 || columns < 1 || gap < 0)
+        return why_fail(WHY_EARG, "sheet: %d x %d pictures with a gap of %d pixels", rows, columns, gap);
+    for (int i = 0; i < rows * columns; i++) {
+        if (parts[i] && parts[i]->h > h) h = parts[i]->h;
+        if (parts[i] && parts[i]->w > w) w = parts[i]->w;
+    }
+    if (h == 0) return why_fail(WHY_EARG, "sheet: none of its %d pictures is there", rows * columns);
+    const int64_t height = rows * (h + gap) - gap, width = columns * (w + gap) - gap;
+    if (height > INT_MAX || width > INT_MAX || height * width > INT_MAX)
+        return why_fail(WHY_ELIMIT, "sheet: %lld x %lld pixels", (long long)width, (long long)height);
+    WHY_TRY(why_image_create((int)height, (int)width, out));
+    memset(out->rgb, 255, (size_t)out->h * (size_t)out->w * 3);
+    for (int i = 0; i < rows * columns; i++)
+        if (parts[i]) put_at(parts[i], (size_t)(i / columns * (h + gap)), (size_t)(i % columns * (w + gap)), out);
+    return WHY_OK;
+}

@@ -174,3 +174,58 @@ why_status why_each_archive(const char *maps_dir, why_each_archive_fn *fn, void 
     free(entries);
     return st;
 }
+
+/* ---------------------------------------------------------------- reading one entry */
+struct entry {
+    const char *name;
+    uint8_t *bytes;
+    size_t n;
+};
+
+static why_status unpack(struct entry *e, size_t size, const uint8_t *packed, size_t packed_size) {
+    uLongf n = (uLongf)size;
+    WHY_TRY(why_alloc(size + 1, 1, "a map", &e->bytes));
+    e->n = size;
+    if (packed_size == size) {
+        memcpy(e->bytes, packed, size);
+        return WHY_OK;
+    }
+    const int rc = uncompress(e->bytes, &n, packed, (uLong)packed_size);
+    return rc == Z_OK && n == size ? WHY_OK : why_fail(WHY_EFORMAT, "map '%s' is damaged: zlib error %d", e->name, rc);
+}
+
+static why_status read_entry(why_archive *a, struct entry *e) {
+    why_bound b;
+    bool row;
+    WHY_TRY(why_db_prepare(&a->base, "SELECT sz, data FROM sqlar WHERE name = ?", &b));
+    why_bind_text(&b, e->name);
+    why_status st = why_db_row(&a->base, &b, "read a map", &row);
+    if (!st && row) {
+        const void *data = sqlite3_column_blob(b.q, 1);
+        st = unpack(e, (size_t)sqlite3_column_int64(b.q, 0), data, (size_t)sqlite3_column_bytes(b.q, 1));
+    }
+    why_db_finalize(&b);
+    return st;
+}
+
+static why_status look_into(void *ctx, const char *path) {
+    struct entry *e = ctx;
+    why_archive a = {0};
+    if (e->bytes) return WHY_OK;
+    WHY_TRY(why_strdup(path, &a.base.path));
+    why_status st = open_file(&a, SQLITE_OPEN_READONLY);
+    if (!st) st = read_entry(&a, e);
+    if (st) why_fail_in(st, "%s", path);
+    sqlite3_close(a.base.db);
+    free(a.base.path);
+    return st;
+}
+
+why_status why_archive_find(const char *maps_dir, const char *name, uint8_t **bytes, size_t *n) {
+    struct entry e = {.name = name};
+    const why_status st = why_each_archive(maps_dir, look_into, &e);
+    if (st) free(e.bytes);
+    *bytes = st ? NULL : e.bytes;
+    *n = e.n;
+    return st;
+}

@@ -25,6 +25,9 @@ void why_archive_rollback(why_archive *a);
 typedef bool why_entry_rename_fn(void *ctx, const char *name, char out[64]);
 why_status why_archive_take(why_archive *a, const char *path, why_entry_rename_fn *rename, void *ctx, int64_t *n) WHY_MUST_USE;
 
+/* An entry of whatever archive of a folder has it (owned); *bytes NULL: none has. */
+why_status why_archive_find(const char *maps_dir, const char *name, uint8_t **bytes, size_t *n) WHY_MUST_USE;
+
 /* Call fn for every archive of a folder, in order of their names; a folder that is not there has none. An error of fn stops. */
 typedef why_status why_each_archive_fn(void *ctx, const char *path);
 why_status why_each_archive(const char *maps_dir, why_each_archive_fn *fn, void *ctx) WHY_MUST_USE;

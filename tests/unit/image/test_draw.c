@@ -112,6 +112,28 @@ static void panels_stand_side_by_side(void **state) {
     why_image_clear(&b);
 }
 
+/* Two rows of two, one of them white; the cell is as large as the largest picture. */
+static void sheets_stand_in_rows(void **state) {
+    (void)state;
+    why_image a, b, out;
+    assert_ok(why_image_create(1, 2, &a));
+    assert_ok(why_image_create(2, 1, &b));
+    memset(b.rgb, 9, 6);
+    const why_image *parts[] = {&a, &b, NULL, &a};
+    assert_ok(why_sheet(parts, 2, 2, 1, &out));
+    assert_int_equal(out.h, 5);
+    assert_int_equal(out.w, 5);
+    static const uint8_t want[5][5] = {
+        {0, 0, 255, 9, 255}, {255, 255, 255, 9, 255}, {255, 255, 255, 255, 255}, {255, 255, 255, 0, 0}, {255, 255, 255, 255, 255}};
+    for (int i = 0; i < 25; i++) assert_int_equal(out.rgb[3 * i], (&want[0][0])[i]);
+    why_image_clear(&out);
+    assert_int_equal(why_sheet(parts, 0, 2, 1, &out), WHY_EARG);
+    assert_int_equal(why_sheet(parts + 2, 1, 1, 1, &out), WHY_EARG); /* nothing but white */
+    assert_int_equal(why_sheet(parts, 2, 2, 2000000000, &out), WHY_ELIMIT);
+    why_image_clear(&a);
+    why_image_clear(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(palettes_are_close_to_matplotlibs),
@@ -120,6 +142,7 @@ int main(void) {
         cmocka_unit_test(overlays_mix_with_the_greyed_picture),
         cmocka_unit_test(constant_maps_get_the_lowest_colour),
         cmocka_unit_test(panels_stand_side_by_side),
+        cmocka_unit_test(sheets_stand_in_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
