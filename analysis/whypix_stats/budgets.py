@@ -67,7 +67,7 @@ def curve(study: Study, maps: Maps, cell: int) -> list[Point]:
         pairs = [maps.agreement(int(a), int(b)) for a, b in combinations(group.index, 2)]
         spent = study.maps[study.maps.cell == group.index[0]].evaluations.mean()
         if pairs and np.isfinite(spent):
-            explained = int(maps.explained(*group.index).sum())
+            explained = int(study.explained(*group.index).sum())
             out.append(Point(float(budget), explained, float(spent), float(spent * rate), np.mean(pairs, axis=0)))
     return out
 

@@ -82,7 +82,7 @@ def _file_name(*words: str) -> str:
 def _population(study: Study, model: str, target: str, metric: str, policy: str) -> dict[str, pd.Series]:
     """Pair of methods → agreement of thumbs, of the images that both explained."""
     maps, cells = Maps(study, metric, policy), study.plain(model, target)
-    return {f"{a} / {b}": pd.Series(maps.agreement(cells[a], cells[b]), study.images.index)[maps.explained(cells[a], cells[b])]
+    return {f"{a} / {b}": pd.Series(maps.agreement(cells[a], cells[b]), study.images.index)[study.explained(cells[a], cells[b])]
             for a, b in combinations(cells, 2)}
 
 

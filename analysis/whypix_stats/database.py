@@ -100,6 +100,11 @@ class Study:
                        " JOIN model mo ON mo.id = p.model_id JOIN image i ON i.id = p.image_id WHERE p.rank = 0")
         return f.set_index(["image", "model"])
 
+    def explained(self, *cells: int) -> np.ndarray:
+        """The images that have an explanation in each of the cells."""
+        rows = self.row_of.reindex(index=self.images.index, columns=list(cells))
+        return rows.notna().all(axis=1).to_numpy()
+
     def thumbs_of(self, cell: int) -> np.ndarray:
         """images x 196, a row of nan where the explanation is missing."""
         out = np.full((len(self.images), SIDE * SIDE), np.nan)
@@ -113,6 +118,14 @@ class Study:
         f = self.frame("SELECT p.a >> 16 image, p.a & 65535 a, p.b & 65535 b, p.value FROM pair p WHERE p.metric_id IN"
                        " (SELECT id FROM metric WHERE name = ? AND policy = ? AND grid = ?) ORDER BY p.a, p.b", metric, policy, grid)
         return f.astype({"value": float})
+
+    def stored(self, metric: str, policy: str, grid: str) -> dict[tuple[int, int], np.ndarray]:
+        """The same by pair of cells (the smaller first): a value per image, nan where there is none."""
+        out = {}
+        for key, rows in self.pairs(metric, policy, grid).groupby(["a", "b"]):
+            out[key] = np.full(len(self.images), np.nan)
+            out[key][self.images.index.get_indexer(rows.image)] = rows.value
+        return out
 
     def scores(self, metric_id: int) -> pd.DataFrame:
         """Stored values of one score: image, cell, value (nan: undefined)."""

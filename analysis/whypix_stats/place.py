@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import pandas as pd
 from scipy.stats import rankdata
 
 from .bootstrap import Interval, Plan, bca, codes, mean_interval, totals
@@ -99,10 +98,6 @@ class Maps:
             self.kept[cell] = standardise(POLICIES[self.policy](self.study.thumbs_of(cell)), self.metric)
         return self.kept[cell]
 
-    def explained(self, *cells: int) -> np.ndarray:
-        """The images that have a map in each of the cells, flat maps included."""
-        return np.logical_and.reduce([np.isfinite(self.study.thumbs_of(c)[:, 0]) for c in cells])
-
     def agreement(self, a: int, b: int) -> np.ndarray:
         return correlations(self.of(a), self.of(b))
 
@@ -167,7 +162,7 @@ def place_of(maps: Maps, a: int, b: int, plan: Plan) -> Place:
     with np.errstate(invalid="ignore", divide="ignore"):
         top, cross = float(ceiling(ones @ sums)[0]), float(floor.mean(ones)[0])
     shift95 = np.percentile(shifts, 95, axis=1) if len(shifts) else np.full(1, np.nan)
-    undefined = int((maps.explained(a, b) & ~known).sum())
+    undefined = int((maps.study.explained(a, b) & ~known).sum())
     return Place(int(known.sum()), undefined, mean_interval(xy, maps.units, plan, "agreement", *words), cross,
                  _mean(flipped(za[known], zb[known])), _mean(shift95), _mean(xy[known] > shift95), top,
                  bca(place, [n], plan, plan.stream("place", *words)))
@@ -237,7 +232,7 @@ def ceiling_table(study: Study, metric: str, policy: str, plan: Plan) -> Table:
 
 def _add_self(table: Table, maps: Maps, key: tuple[str, ...], values: np.ndarray, cell: int, plan: Plan) -> None:
     known = np.isfinite(values)
-    undefined = int((maps.explained(cell) & ~known).sum())
+    undefined = int((maps.study.explained(cell) & ~known).sum())
     mean = mean_interval(values, maps.units, plan, "self", maps.study.name, maps.name, *key)
     table.add(*key, int(known.sum()), undefined, *mean.cells())
 
@@ -255,13 +250,6 @@ def control_table(study: Study, metric: str, policy: str, plan: Plan) -> Table:
     return table
 
 
-def _by_image(study: Study, rows: pd.DataFrame, a: int, b: int) -> np.ndarray:
-    found = rows[((rows.a == a) & (rows.b == b)) | ((rows.a == b) & (rows.b == a))]
-    out = np.full(len(study.images), np.nan)
-    out[study.images.index.get_indexer(found.image)] = found.value
-    return out
-
-
 def disattenuated_table(study: Study, metric: str, plan: Plan) -> Table:
     """From stored rows, under every policy and grid that the job compared."""
     table = Table(f"Disattenuated agreement on means, stored {metric} ({study.name})",
@@ -275,19 +263,19 @@ def disattenuated_table(study: Study, metric: str, plan: Plan) -> Table:
 
 
 def _disattenuate(table: Table, study: Study, metric: str, policy: str, grid: str, plan: Plan) -> None:
-    rows, maps = study.pairs(metric, policy, grid), Maps(study, metric, "signed")
+    rows, maps, none = study.stored(metric, policy, grid), Maps(study, metric, "signed"), np.full(len(study.images), np.nan)
 
     def reliability(cell: int) -> np.ndarray:
         if not study.cells.stochastic[cell]:
             return np.ones(len(study.images))
-        pairs = [_by_image(study, rows, a, b) for a, b in combinations(maps.repeats(cell), 2)]
-        return np.mean(pairs, axis=0) if pairs else np.full(len(study.images), np.nan)
+        pairs = [rows.get(pair, none) for pair in combinations(sorted(maps.repeats(cell)), 2)]
+        return np.mean(pairs, axis=0) if pairs else none
 
     for model, target in study.settings():
         cells = study.plain(model, target)
         own = {c: reliability(c) for c in cells.values()}
         for (na, a), (nb, b) in combinations(cells.items(), 2):
-            xy, xx, yy = _by_image(study, rows, a, b), own[a], own[b]
+            xy, xx, yy = rows.get((min(a, b), max(a, b)), none), own[a], own[b]
             known = np.isfinite(xy) & np.isfinite(xx) & np.isfinite(yy)
             if known.any() and (study.cells.stochastic[a] or study.cells.stochastic[b]):
                 d = disattenuated(xy, xx, yy, maps.units, plan, study.name, metric, policy, grid, a, b)

@@ -80,7 +80,7 @@ def rows_of(study: Study, model: str, target: str, metric: str, policy: str) -> 
                                    "agreement": mean, "confidence": sure.to_numpy(), "area": area.to_numpy(),
                                    "entropy": entropy(study.thumbs_of(cell))}))
     rows = pd.concat(parts, ignore_index=True)
-    return rows[np.concatenate([maps.explained(c) for c in cells.values()])]
+    return rows[np.concatenate([study.explained(c) for c in cells.values()])]
 
 
 def within(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

@@ -154,14 +154,19 @@ def components(pairs: Pairs, factors: Sequence[str], n: int, plan: Plan, *words:
 def varied(levels: Sequence[Levels], classes: np.ndarray | None = None) -> tuple[str, ...]:
     """The factors in which two maps of one method differ: others are part of what the method is. `classes`: images x maps, the
     class that each explains, −1 for none."""
-    alike = [(x, y) for x, y in combinations(levels, 2) if x["method"] == y["method"]]
-    out = {f for x, y in alike for f in ORDER if f != "rest" and difference(x, y, f)}
+    alike = [(i, j) for i, j in combinations(range(len(levels)), 2) if levels[i]["method"] == levels[j]["method"]]
+
+    def differs(i: int, j: int, factor: str) -> float:
+        if factor != "class" or classes is None:
+            return difference(levels[i], levels[j], factor)
+        return float(np.any((classes[:, i] != classes[:, j]) & (classes[:, [i, j]] >= 0).all(axis=1)))
+
+    out = {f for i, j in alike for f in ORDER if f != "rest" and differs(i, j, f)}
+    unlike = [(i, j) for i, j in alike if any(differs(i, j, f) for f in out)]
     for beyond in ("combination", "rest"):
         tried = [f for f in ORDER if f in (out | {beyond})]
-        found = np.array([[difference(x, y, f) for f in tried] for x, y in alike]).reshape(len(alike), len(tried))
+        found = np.array([[differs(i, j, f) for f in tried] for i, j in unlike]).reshape(len(unlike), len(tried))
         (out.add if separable(found)[tried.index(beyond)] else out.discard)(beyond)
-    if classes is not None and ((classes != classes.max(axis=1, keepdims=True)) & (classes >= 0)).any():
-        out.add("class")
     return tuple(f for f in ORDER if f in out or f == "method" and len({x["method"] for x in levels}) > 1)
 
 
@@ -186,21 +191,12 @@ def _classes(study: Study, cells: Sequence[int]) -> np.ndarray:
     return table.fillna(-1).to_numpy(dtype=int)
 
 
-def _stored(study: Study, metric: str, policy: str, grid: str) -> dict[tuple[int, int], np.ndarray]:
-    out = {}
-    for key, rows in study.pairs(metric, policy, grid).groupby(["a", "b"]):
-        values = np.full(len(study.images), np.nan)
-        values[study.images.index.get_indexer(rows.image)] = rows.value
-        out[key] = values
-    return out
-
-
 def _agreements(study: Study, cells: Sequence[int], metric: str, policy: str, grid: str) -> dict[tuple[int, int], np.ndarray]:
     """Pair of cells → a value per image; of every two thumbs, or of the pairs that the job compared."""
     if grid == "thumbs":
         maps = Maps(study, metric, policy)
         return {(a, b): maps.agreement(a, b) for a, b in combinations(cells, 2)}
-    return {k: v for k, v in _stored(study, metric, policy, grid).items() if k[0] in cells and k[1] in cells}
+    return {k: v for k, v in study.stored(metric, policy, grid).items() if k[0] in cells and k[1] in cells}
 
 
 @dataclass(frozen=True)
@@ -265,6 +261,8 @@ def sources_table(study: Study, metric: str, policy: str, grid: str, plan: Plan,
     table.note("variance: disagreement of two maps that differ in this part only")
     table.note("disagreement: of two methods, each pair counting the same; of all maps where there is one method")
     table.note("share: of that disagreement, with how often the part differs; a setting that the job does not vary is part of `method`")
+    if by_likelihood:
+        table.note("REML takes a part to be equally large in every method, so that it differs where one method is all of the difference")
     table.note("'-': not to be told apart from another part in this job; never clipped, so that a part without effect is about 0")
     return table
 

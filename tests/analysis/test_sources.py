@@ -121,8 +121,14 @@ class Rules(unittest.TestCase):
 
     def test_class_varies_when_targets_chose_other_classes(self):
         levels = [{"method": "a"}, {"method": "a"}]
-        self.assertNotIn("class", varied(levels, np.array([[3, 3], [-1, 4]])))
-        self.assertIn("class", varied(levels, np.array([[3, 3], [5, 4]])))
+        self.assertEqual(varied(levels, np.array([[3, 3], [-1, 4]])), ())
+        self.assertEqual(varied(levels, np.array([[3, 3], [5, 4]])), ("class",))
+
+    def test_rest_needs_maps_that_share_a_part_and_differ(self):
+        """Budgets of one draw do; without them the draw is all that tells two maps of a setting apart."""
+        drawn = [{"method": "a", "seed": s} for s in (0, 1, 2)]
+        self.assertEqual(varied(drawn), ("seed",))
+        self.assertEqual(varied([{**x, "budget": b} for x in drawn for b in (1, 2)]), ("budget", "seed", "rest"))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from whypix_stats.reliability import complete
 from whypix_stats.sources import design
 
 DB = os.environ.get("WHYPIX_DB")
+POOR = os.environ.get("WHYPIX_POOR_DB")
 WHYPIX = os.environ.get("WHYPIX")
 
 
@@ -101,7 +102,7 @@ class OnADatabase(unittest.TestCase):
         self.assertEqual(set(STOCHASTIC) & set(names) - set(draws), set())
 
     def test_every_table_has_rows_and_comes_out_the_same_again(self):
-        asked = (DB, "--draws", 40, "--csv")
+        asked = (DB, "--draws", 20, "--csv")
         code, out, err = run(*asked)
         self.assertEqual((code, err), (0, ""))
         tables = ("\n" + out).split("\n# Agreement between")
@@ -149,7 +150,7 @@ class OnADatabase(unittest.TestCase):
             db.execute("INSERT INTO image(id, uid, path, label, covars) VALUES(500, 'u', 'later.png', 1, '{\"area\": 0.5}')")
             db.commit()
             db.close()
-            asked = ("--draws", 50, "--csv", "--table", names)
+            asked = ("--draws", 20, "--csv", "--table", names)
             self.assertEqual(run(path, *asked), run(DB, *asked))
 
     def test_two_databases_of_other_images_are_compared_unpaired(self):
@@ -177,6 +178,35 @@ class OnADatabase(unittest.TestCase):
             for name in names:
                 self.assertEqual((first / name).read_bytes(), (second / name).read_bytes())
                 self.assertIn("<svg", (first / name).read_text())
+
+
+@unittest.skipUnless(POOR, "no $WHYPIX_POOR_DB")
+class WithoutRepeatsControlsAndMaps(unittest.TestCase):
+    def test_every_table_says_what_it_lacks(self):
+        code, out, err = run(POOR, "--draws", 50)
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("shapes, label: no control `mask` to score against", out)
+        self.assertEqual(out.count("deterministic\n"), 6)
+        for line in out.splitlines():
+            self.assertNotRegex(line, r"\b(nan|inf|None)\b")
+
+    def test_the_class_is_a_source_where_two_targets_are_explained(self):
+        study = open_study(POOR)
+        self.assertEqual(design(study, "shapes", "pearson", "signed", "thumbs").factors, ("method", "class"))
+
+    def test_without_scores_or_stored_pairs_the_rest_remains(self):
+        with tempfile.TemporaryDirectory() as work:
+            path = Path(work) / "bare.db"
+            shutil.copy(POOR, path)
+            db = sqlite3.connect(path)
+            for table in ("score", "pair", "summary", "timing", "prediction"):
+                db.execute(f"DELETE FROM {table}")
+            db.execute("DELETE FROM metric")
+            db.commit()
+            db.close()
+            code, out, err = run(path, "--draws", 50)
+            self.assertEqual((code, err), (0, ""))
+            self.assertIn("Agreement between floor and ceiling", out)
 
 
 class Usage(unittest.TestCase):

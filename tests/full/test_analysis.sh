@@ -23,9 +23,22 @@ run: {threads: 1}
 output: {database: analysis.db}
 YAML
 "$WHYPIX" run job.yaml >run.log 2>&1 || { tail -n 20 run.log; exit 1; }
+cat >poor.yaml <<YAML
+whypix: 1
+name: poor
+images: {list: pictures/list.csv, labels: pictures/labels.txt, fit: none}
+models: [{name: shapes, file: $WHYPIX_SOURCE/jobs/demo/shapes.onnx, preprocess: torchvision}]
+targets: [label, second]
+methods: {gradcam: {layer: last_conv}, gradcam++: {layer: last_conv}, saliency: {}}
+agreement: {pairs: methods, policies: [signed], grids: [14x14], metrics: [pearson]}
+scores: [sparsity, mask_iou_area]
+run: {threads: 1}
+output: {database: poor.db, maps: none}
+YAML
+"$WHYPIX" run poor.yaml >run.log 2>&1 || { tail -n 20 run.log; exit 1; }
 status=0
 for test in "$WHYPIX_SOURCE"/tests/analysis/test_*.py; do
     echo "== ${test##*/}"
-    WHYPIX_DB=$work/analysis.db /usr/bin/python3 -W error "$test" 2>&1 || status=1
+    WHYPIX_DB=$work/analysis.db WHYPIX_POOR_DB=$work/poor.db /usr/bin/python3 -W error "$test" 2>&1 || status=1
 done
 exit $status
