@@ -320,6 +320,60 @@ static void maps_of_real_methods(void **state) {
     free(v);
 }
 
+/* The same maps by the functions of tests/golden/make_metric.py: scipy, scikit-image and a linear programme. */
+static void order_of_maps_of_real_methods(void **state) {
+    (void)state;
+    static const char *const column[] = {"kendall_tau_b", "cosine", "ssim", "feature_agreement", "rank_agreement",
+                                         "pairwise_rank_agreement", "rbo", "within_region", "emd"};
+    enum { COLUMNS = sizeof column / sizeof *column };
+    static const double want[4][COLUMNS] = {
+        {-0.1014392, 0.4904044, 0.0111727, 0.1871921, 0.0018174, 0.3641484, 0.1487878, -0.4883071, 0.2363068},
+        {0.2753590, 0.4393753, -0.0056578, 0.0665959, 0.0007585, 0.2574115, 0.1172898, -0.6303550, 0.1186940},
+        {0.0234107, 0.4567464, 0.0064072, 0.1165049, 0.0000000, 0.2786977, 0.1126463, -0.5403482, 0.0618726},
+        {0.0129097, 0.4748948, 0.0081635, 0.1165049, 0.0000000, 0.2631003, 0.1168941, -0.5222140, 0.0508846}};
+    static const why_grid pixel = {.kind = WHY_GRID_PIXEL};
+    char path[4096];
+    why_shape s;
+    why_field f[5];
+    float *v;
+    if (!test_data("fixtures/tinyvgg_pug/cmp_maps.npy", path)) skip();
+    assert_int_equal(why_npy_load_f32(path, &s, &v), WHY_OK);
+    int h = (int)s.dim[1], w = (int)s.dim[2];
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(why_field_make(v + (ptrdiff_t)i * h * w, h, w, NULL, WHY_POSITIVE, &pixel, NULL, &f[i]), WHY_OK);
+    for (int i = 0; i < 4; i++)
+        for (int m = 0; m < COLUMNS; m++) {
+            const double got = measure(find(column[m]), &f[0], &f[i + 1], NULL).value;
+            if (!(fabs(got - want[i][m]) < 1e-6)) fail_msg("%s of map %d: got %.9g, want %.9g", column[m], i + 1, got, want[i][m]);
+        }
+    for (int i = 0; i < 5; i++) why_field_clear(&f[i]);
+    free(v);
+}
+
+/* Independent random maps: what each metric gives to chance. */
+static void random_maps_are_at_the_floor(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        double floor;
+    } cases[] = {{"pearson", 0}, {"spearman", 0}, {"kendall_tau_b", 0}, {"cosine", 0}, {"ssim", 0}, {"feature_agreement", 0.1},
+                 {"sign_agreement", 0.05}, {"rank_agreement", 0.0025}, {"signed_rank_agreement", 0.00125}, {"sign_flip", 0.5},
+                 {"topk_iou", 1.0 / 9}};
+    enum { SIDE = 20, CELLS = SIDE * SIDE, PAIRS = 60, CASES = sizeof cases / sizeof *cases };
+    double sum[CASES] = {0};
+    float v[2][CELLS];
+    why_rng r = why_rng_at(why_stream_of(8, 8, "floor"), 0);
+    for (int pair = 0; pair < PAIRS; pair++) {
+        for (int i = 0; i < 2 * CELLS; i++) v[i / CELLS][i % CELLS] = (float)why_rng_normal(&r);
+        why_field a = plain(v[0], SIDE, SIDE, NULL), b = plain(v[1], SIDE, SIDE, NULL);
+        for (int m = 0; m < CASES; m++) sum[m] += measure(find(cases[m].name), &a, &b, NULL).value / PAIRS;
+        why_field_clear(&a);
+        why_field_clear(&b);
+    }
+    for (int m = 0; m < CASES; m++) /* five standard errors of the least steady one */
+        if (fabs(sum[m] - cases[m].floor) > 0.035) fail_msg("%s: %.4f by chance, want %.4f", cases[m].name, sum[m], cases[m].floor);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_metric_policy_and_grid_as_the_references),
@@ -333,6 +387,8 @@ int main(void) {
         cmocka_unit_test(ranks_of_ties_are_chances),
         cmocka_unit_test(earth_is_moved_the_shortest_way),
         cmocka_unit_test(regions_do_not_swallow_ties),
+        cmocka_unit_test(random_maps_are_at_the_floor),
+        cmocka_unit_test(order_of_maps_of_real_methods),
         cmocka_unit_test(maps_of_a_published_comparison),
         cmocka_unit_test(maps_of_real_methods),
     };
