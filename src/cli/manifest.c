@@ -11,10 +11,8 @@
 static const char *const kind_options[] = {"images", "write", "targets", "column", "limit"};
 enum { N_KIND_OPTIONS = sizeof kind_options / sizeof *kind_options };
 
-static bool takes(const why_list_kind *kind, const char *option) {
-    const char *at = strstr(kind->takes, option);
-    return at != NULL;
-}
+/* No option's name is part of another's. */
+static bool takes(const why_list_kind *kind, const char *option) { return strstr(kind->takes, option) != NULL; }
 
 /* An option that the kind does not read would be lost in silence. */
 static why_status check_options(const why_args *a, const why_list_kind *kind) {

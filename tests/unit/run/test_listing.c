@@ -112,6 +112,11 @@ static void test_folder(void **state) {
           "  DIR/f/ant/notes.txt: is not a picture that is read here (PNG, JPEG): it begins with byte 0x6e\n  DIR/f/stray.png: stands in "
           "no class folder\n");
     assert_loads(names, 3);
+    snprintf(names, sizeof names, "%s", write_text("names.txt", "bee eater\nzebra\nbee, the insect\n")); /* which bee? */
+    check("folder", (why_listing_options){.path = "f", .labels = names, .classes = (const char *[]){"bee", "zebra"}, .n_classes = 2},
+          "image,label\nDIR/f/zebra/b.png,1\n\"DIR/f/zebra/deep/a, b.png\",1\n",
+          "2 pictures\nclasses: 1 2\n2 of other classes left out\n2 refused:\n"
+          "  DIR/f/bee/1.png: label 'bee' begins 2 lines of DIR/names.txt\n  DIR/f/stray.png: stands in no class folder\n");
 }
 
 static void test_folder_errors(void **state) {
