@@ -147,6 +147,7 @@ static void mark_written(struct planner *k, const why_node *n, int out) {
 }
 
 static void need_scratch(why_session_plan *p, size_t floats) {
+    floats = (floats + 15) / 16 * 16; /* threads' parts lie behind each other, and vectors want whole cache lines */
     if (floats > p->scratch) p->scratch = floats;
 }
 
