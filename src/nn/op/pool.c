@@ -224,16 +224,33 @@ static void max_backward(const why_call *r, int image, int piece, int thread) {
     }
 }
 
-/* DeepLIFT on a maximum: what it changed by, a - b, is credited to the place where both stand, or else to that of the larger
- * one. That place changed by at least as much in the same direction, so the quotient lies in [0, 1] and the credits of
- * overlapping windows add up to the whole. (Peers keep one window per place and lose the others'.) Both stand at one place
- * more often than it seems: the baseline of a flat colour has every place of a window for its maximum, up to rounding.
- * What rounding did must not choose the place, so a difference below 2^-13 of the change is none (and the quotient may
- * exceed 1 by as much). */
-static int64_t place_of_change(const float *a, int64_t i, const float *b, int64_t k) {
-    const float change = a[i] - b[k], slack = fabsf(change) * 0x1p-13f;
-    if (b[k] - b[i] <= slack) return i;
-    return a[i] - a[k] <= slack || change < 0 ? k : i;
+/* DeepLIFT on a maximum: what it changed by, a - b, is credited to the place where the larger of both stands. That place
+ * changed by at least as much in the same direction, so the quotient lies in [0, 1] and the credits of overlapping windows add
+ * up to the whole. (Peers keep one window per place and lose the others'.)
+ *
+ * A flat picture has its maximum everywhere, up to rounding, which must not choose the place: of those nearly as high as the
+ * larger maximum, it is the first where the other picture is highest. Where both stand at one place it is thus that one, and its
+ * multiplier is 1. */
+static bool nearly(float low, float high) { return high - low <= fabsf(high) * 0x1p-17f; }
+
+static int64_t place_of_change(const why_window *w, const struct taps *t, const float *larger, int64_t top, const float *other) {
+    int64_t best = -1;
+    for (int ky = t->ky0; ky < t->ky1; ky++)
+        for (int kx = t->kx0; kx < t->kx1; kx++) {
+            int64_t at = (int64_t)(t->y0 + ky * w->dh) * w->iw + t->x0 + kx * w->dw;
+            if (nearly(larger[at], larger[top]) && (best < 0 || other[at] > other[best])) best = at;
+        }
+    return best < 0 ? top : best; /* nothing is near to NaN */
+}
+
+/* One window of image 0 (a) and this one (b). */
+static void rescale_window(const why_window *w, const struct taps *t, const float *a, const float *b, float dy, float *dx) {
+    const int64_t i = place_of_max(w, a, t), k = place_of_max(w, b, t);
+    if (i < 0) return;
+    const float change = a[i] - b[k];
+    const int64_t at = change < 0 ? place_of_change(w, t, b, k, a) : place_of_change(w, t, a, i, b);
+    if (nearly(a[at], a[i]) && nearly(b[at], b[k])) dx[at] += dy;
+    else dx[at] += dy * (change / (a[at] - b[at]));
 }
 
 static void max_rescale(const why_call *r, int image, int piece, int thread) {
@@ -248,12 +265,7 @@ static void max_rescale(const why_call *r, int image, int piece, int thread) {
         for (int oy = 0; oy < w->oh; oy++)
             for (int ox = 0; ox < w->ow; ox++, dy++) {
                 struct taps t = taps_of(w, oy, ox);
-                int64_t i = place_of_max(w, a, &t), k = place_of_max(w, b, &t);
-                if (i < 0) continue;
-                const float change = a[i] - b[k];
-                const int64_t at = place_of_change(a, i, b, k);
-                if (change != 0) dx[at] += *dy * (change / (a[at] - b[at]));
-                else if (a[at] == b[at]) dx[at] += *dy; /* the derivative; it credits nobody with anything */
+                rescale_window(w, &t, a, b, *dy, dx);
             }
     }
 }

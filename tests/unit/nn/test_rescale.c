@@ -330,11 +330,19 @@ static void a_flat_reference(void **state) {
     onnx_begin(&o, 13, 3, 1, 4);
     onnx_node(&o, "GlobalMaxPool", "x", "y");
     struct net t = open_net(&o);
-    for (int i = 0; i < BATCH * 12; i++) t.x[i] = i < 12 ? -1.0f - (float)((i + 2) % 4) : 5; /* -3 -4 -1 -2, all below 5 */
     for (int i = 0; i < BATCH * 3; i++) t.seed[i] = 1;
-    const float *m = multipliers(&t);
-    for (int i = 0; i < BATCH * 12; i++) assert_true(m[i] == (i % 4 == 2 ? 1.0f : 0.0f));
-    check_properties(&t, "a flat reference");
+    for (int turn = 0; turn < 4; turn++) { /* flat, and flat up to rounding; then the image is the flat one */
+        for (int i = 0; i < BATCH * 12; i++) t.x[i] = i < 12 ? -1.0f - (float)((i + 2) % 4) : 5; /* -3 -4 -1 -2, all below 5 */
+        for (int i = 12; turn % 2 && i < BATCH * 12; i++) t.x[i] += 5e-7f * (float)(i % 5);
+        for (int i = 0; turn > 1 && i < 12; i++) {
+            const float image = t.x[i];
+            t.x[i] = t.x[12 + i];
+            for (int k = 1; k < BATCH; k++) t.x[12 * k + i] = image;
+        }
+        const float *m = multipliers(&t);
+        for (int i = turn > 1 ? 12 : 0; i < BATCH * 12; i++) assert_true(fabsf(m[i] - (i % 4 == 2 ? 1.0f : 0.0f)) < 1e-6f);
+        if (turn < 2) check_properties(&t, "a flat reference");
+    }
     close_net(&t);
 }
 
