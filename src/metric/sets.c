@@ -14,7 +14,8 @@ static const char *const seed001[] = {"mask_iou", "topk_iou(area=0.05)", "topk_i
                                       "sparsity", NULL};
 
 static const char *const seed002[] = {"pearson", "spearman", "cosine", "sign_agreement(area=0.1)", "sign_flip", "gini", "entropy",
-                                      "mass_outside", "positive_share", NULL};
+                                      "mass_outside", "positive_share", "rotation_agreement(degrees=15)",
+                                      "rotation_agreement(degrees=15,class=new)", NULL};
 
 static const char *const seed003[] = {"pearson", "spearman", "soft_iou", "within_region(area=0.2)", "sparsity", "aopc_fractions", "aopc",
                                       "monotonicity", NULL};
@@ -39,7 +40,7 @@ const why_metric_set why_metric_sets[] = {
     {"quick", "a first look: no more than five evaluations a map", quick},
     {"seed000", "agreement of SHAP, LIME and Grad-CAM: correlation and soft IoU", seed000},
     {"seed001", "agreement of masks, over the area that is kept", seed001},
-    {"seed002", "signs between classes, concentration, mass beside the object", seed002},
+    {"seed002", "signs between classes, concentration, mass beside the object, rotation", seed002},
     {"seed003", "sparsity and the drop of the score at a few shares of the pixels", seed003},
     {"seed004", "occlusion of background and subject, ROAD, IoU with the ground truth", seed004},
     {"all", "every metric, list parameters at their usual values", all},
