@@ -57,8 +57,8 @@ static why_status read_draws(struct state *s, const char *path) {
     for (int i = 0; !st && i < s->samples; i++) {
         const float reference = v[2 * i], place = v[2 * i + 1];
         if (!(reference >= 0 && reference < (float)s->b.n && place >= 0 && place <= 1))
-            st = why_fail(WHY_EARG, "draws '%s': row %d is %g, %g; want a reference of 0 to %d and a place of 0 to 1", path, i, (double)reference,
-                          (double)place, s->b.n - 1);
+            st = why_fail(WHY_EARG, "draws '%s': row %d is %g, %g; want a reference of 0 to %d and a place of 0 to 1", path, i,
+                          (double)reference, (double)place, s->b.n - 1);
         else s->draw[i] = (struct draw){(int)reference, (double)place};
     }
     free(v);
@@ -196,13 +196,13 @@ static why_status find_gap(struct state *s, double *gap) {
     return st;
 }
 
-/* The largest standard error of a position's mean over the range of the map. Of signed sums only: see smoothgrad.c. */
-static double standard_error(const struct state *s) {
-    if (s->samples < 2 || strcmp(why_params_text(s->r->params, "channels"), "sum") != 0) return NAN;
+/* Of every position's mean into `error`; the largest over the range of the map. */
+static double find_errors(const struct state *s, float *error) {
     double worst = 0, lo = INFINITY, hi = -INFINITY, count = s->samples;
     for (size_t i = 0; i < s->positions; i++) {
         double mean = s->map[i] / count, variance = fmax(0, s->squares[i] / count - mean * mean) * count / (count - 1);
-        worst = fmax(worst, sqrt(variance / count));
+        error[i] = (float)sqrt(variance / count);
+        worst = fmax(worst, error[i]);
         lo = fmin(lo, mean);
         hi = fmax(hi, mean);
     }
@@ -210,15 +210,34 @@ static double standard_error(const struct state *s) {
 }
 
 /* A layer's map is enlarged as class activation maps are. */
+static void enlarge(const struct state *s, const float *low, const why_explanation *out, float *map) {
+    if (s->h == out->h && s->w == out->w) memcpy(map, low, s->positions * sizeof *map);
+    else why_map_resize(low, s->h, s->w, map, out->h, out->w);
+}
+
 static why_status write_map(struct state *s, why_explanation *out) {
     why_explanation low;
     WHY_TRY(why_explanation_create(s->h, s->w, &low));
     why_fold_channels(s->r->params, s->sum, s->channels, &low);
-    if (s->h == out->h && s->w == out->w) memcpy(out->map, low.map, s->positions * sizeof *out->map);
-    else why_map_resize(low.map, s->h, s->w, out->map, out->h, out->w);
+    enlarge(s, low.map, out, out->map);
     out->note = low.note;
     why_explanation_clear(&low);
     return WHY_OK;
+}
+
+/* Standard errors, of signed sums only: see smoothgrad.c. Those of a layer are enlarged with its map, which makes them upper
+ * bounds: a mean of positions is no less certain than they are. */
+static why_status write_errors(struct state *s, why_explanation *out) {
+    float *low;
+    if (s->samples < 2 || strcmp(why_params_text(s->r->params, "channels"), "sum") != 0) return WHY_OK;
+    WHY_TRY(why_alloc(s->positions, sizeof *low, "standard errors", &low));
+    why_status st = why_alloc((size_t)out->h * (size_t)out->w, sizeof *out->se, "standard errors", &out->se);
+    if (!st) {
+        out->se_range = find_errors(s, low);
+        enlarge(s, low, out, out->se);
+    }
+    free(low);
+    return st;
 }
 
 /* The draws, the references' scores, and the layer at both ends when it is not the input. */
@@ -231,9 +250,9 @@ static why_status finish(struct state *s, why_explanation *out) {
     WHY_TRY(find_gap(s, &gap));
     for (size_t k = 0; k < layer_size(s); k++) sum += s->sum[k] /= s->samples;
     out->residual = gap - sum;
-    out->se_range = standard_error(s);
     out->evaluations = asked(s->samples, s->b.n, s->layer);
-    return write_map(s, out);
+    WHY_TRY(write_map(s, out));
+    return write_errors(s, out);
 }
 
 static why_status run(struct state *s, why_explanation *out) {

@@ -74,7 +74,8 @@ static void run_rescale(const why_call *r, int image, int piece, bool logarithm)
             r->grad_in[0][i + k] += (float)g;
             sum += g;
         }
-        for (int64_t k = 0; k < p->length * p->inner; k += p->inner) r->grad_in[0][i + k] -= (float)(why_log_sum_share(&s, a[k], b[k]) * sum);
+        for (int64_t k = 0; k < p->length * p->inner; k += p->inner)
+            r->grad_in[0][i + k] -= (float)(why_log_sum_share(&s, a[k], b[k]) * sum);
     }
 }
 
@@ -88,4 +89,5 @@ static void log_rescale(const why_call *r, int image, int piece, int thread) { (
 #define SHARED .flags = WHY_NEEDS_OUTPUT, .build = build, .pieces = pieces, .back_pieces = pieces
 
 const why_op why_op_softmax = {.name = "Softmax", SHARED, .forward = forward, .backward = {backward, [WHY_RULE_RESCALE] = rescale}};
-const why_op why_op_log_softmax = {.name = "LogSoftmax", SHARED, .forward = log_forward, .backward = {log_backward, [WHY_RULE_RESCALE] = log_rescale}};
+const why_op why_op_log_softmax = {
+    .name = "LogSoftmax", SHARED, .forward = log_forward, .backward = {log_backward, [WHY_RULE_RESCALE] = log_rescale}};

@@ -77,7 +77,8 @@ static double score_of_fill(const scene *s, const char *text, int class_index, w
     return why_score(logits, 5, class_index, output);
 }
 
-static why_explanation explain_output(const scene *s, const char *explainer, int class_index, why_output output, const char *const *settings) {
+static why_explanation explain_output(const scene *s, const char *explainer, int class_index, why_output output,
+                                      const char *const *settings) {
     const why_explainer *x = why_explainer_find(explainer);
     why_params *p;
     why_explanation e;
@@ -246,6 +247,13 @@ static void draws_converge(void **state) {
         why_explanation e = scene_explain(&s, "shap_gradient", 1, SETTINGS("background", "zero+blur(9,9)", "samples", i ? "3200" : "200"));
         gap[i] = fabs(e.residual);
         se[i] = e.se_range;
+        float largest = 0, lo = e.map[0], hi = e.map[0];
+        for (int k = 0; k < PIXELS; k++) {
+            largest = fmaxf(largest, e.se[k]);
+            lo = fminf(lo, e.map[k]);
+            hi = fmaxf(hi, e.map[k]);
+        }
+        assert_true(fabs(largest / (hi - lo) - e.se_range) < 1e-4);
         why_explanation_clear(&e);
     }
     const float *own;
@@ -253,6 +261,43 @@ static void draws_converge(void **state) {
     assert_true(gap[1] < 0.05 * fabs(own[1] - score_of_fill(&s, "blur(9,9)", 1, WHY_LOGIT)) + 0.3);
     assert_true(se[1] / se[0] > 0.2 && se[1] / se[0] < 0.3); /* a quarter */
     scene_close(&s);
+}
+
+/* Standard errors of single positions are what maps of other draws scatter by: 24 streams, at the input and at a layer. */
+static void standard_errors_are_calibrated(void **state) {
+    (void)state;
+    enum { STREAMS = 24 };
+    const why_explainer *x = why_explainer_find("shap_gradient");
+    for (int layer = 0; layer < 2; layer++) {
+        scene s;
+        why_params *p;
+        char use[16];
+        double sum[PIXELS] = {0}, squares[PIXELS] = {0}, claimed = 0, seen = 0;
+        scene_open(&s, 8, 1);
+        TRY(why_params_create(x->params, &p));
+        TRY(why_params_set(p, "samples", "40"));
+        if (layer) TRY(why_params_set(p, "layer", "/7/Relu"));
+        for (int k = 0; k < STREAMS; k++) {
+            why_explanation e;
+            snprintf(use, sizeof use, "stream %d", k);
+            TRY(why_explanation_create(SIDE, SIDE, &e));
+            const why_request r = {.subject = s.subject, .class_index = 1, .output = WHY_LOGIT, .params = p,
+                                   .stream = why_subject_stream(s.subject, use)};
+            TRY(x->explain(&r, &e));
+            for (int i = 0; i < PIXELS; i++) {
+                sum[i] += e.map[i];
+                squares[i] += (double)e.map[i] * e.map[i];
+                claimed += (double)e.se[i] * e.se[i] / STREAMS;
+            }
+            why_explanation_clear(&e);
+        }
+        for (int i = 0; i < PIXELS; i++) seen += (squares[i] - sum[i] * sum[i] / STREAMS) / (STREAMS - 1);
+        const double ratio = sqrt(claimed / seen);
+        printf("  shap_gradient at %s: claimed standard error is %.3f of the scatter\n", layer ? "a layer" : "the input", ratio);
+        assert_true(ratio > 0.8 && ratio < 1.25);
+        why_params_destroy(&p);
+        scene_close(&s);
+    }
 }
 
 /* The first draws of a larger budget are the smaller one's, and a file of draws replays them. */
@@ -326,7 +371,8 @@ static void texts_of_backgrounds(void **state) {
     for (int i = 0; i < 8; i++) assert_int_equal(why_background_pick(&b.part[4], 8, i), i);
     why_background_spec_clear(&b);
     assert_int_equal(why_background_count("zero+images(20)+file(x.npy)"), 37);
-    static const char *const bad[] = {"", "+zero", "zero++mean", "zeros", "images(0)", "images(n=3,pick=best)", "file()", "file(x", "segment_mean", "zero("};
+    static const char *const bad[] = {"", "+zero", "zero++mean", "zeros", "images(0)", "images(n=3,pick=best)", "file()", "file(x",
+                                      "segment_mean", "zero("};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(why_background_check(bad[i]), WHY_EARG);
         assert_int_equal(why_background_count(bad[i]), 0);
@@ -403,6 +449,7 @@ int main(void) {
         cmocka_unit_test(multipliers_of_layers),
         cmocka_unit_test(a_linear_model),
         cmocka_unit_test(draws_converge),
+        cmocka_unit_test(standard_errors_are_calibrated),
         cmocka_unit_test(draws_are_a_prefix),
         cmocka_unit_test(nothing_changed),
         cmocka_unit_test(texts_of_backgrounds),

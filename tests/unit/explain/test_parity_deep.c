@@ -167,7 +167,8 @@ static void check_own_draws(const folder *f) {
         far += z > 3;
     }
     const char *slash = strrchr(f->dir, '/');
-    printf("  %-18s %-26s %.2f %% beyond 3 standard errors, worst %.1f\n", slash + 1, "shap_gradient, own draws", 100.0 * (double)far / (double)n, worst);
+    printf("  %-18s %-26s %.2f %% beyond 3 standard errors, worst %.1f\n", slash + 1, "shap_gradient, own draws",
+           100.0 * (double)far / (double)n, worst);
     assert_true((double)far <= 0.01 * (double)n);
     free(want);
     free(sum);
