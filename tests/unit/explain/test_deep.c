@@ -271,7 +271,7 @@ static void standard_errors_are_calibrated(void **state) {
     for (int layer = 0; layer < 2; layer++) {
         scene s;
         why_params *p;
-        char use[16];
+        char use[32];
         double sum[PIXELS] = {0}, squares[PIXELS] = {0}, claimed = 0, seen = 0;
         scene_open(&s, 8, 1);
         TRY(why_params_create(x->params, &p));
@@ -315,7 +315,7 @@ static void draws_are_a_prefix(void **state) {
     close(mkstemp(path));
     TRY(why_npy_save_f32(path, &(why_shape){.rank = 2, .dim = {30, 2}}, rows));
     for (int n = 10; n <= 30; n += 20) {
-        char count[8];
+        char count[16];
         snprintf(count, sizeof count, "%d", n);
         why_explanation a = scene_explain(&s, "shap_gradient", 1, SETTINGS("samples", count));
         why_explanation b = scene_explain(&s, "shap_gradient", 1, SETTINGS("samples", count, "draws", path));

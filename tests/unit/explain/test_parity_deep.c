@@ -138,7 +138,7 @@ static void check_folder(const folder *f) {
 static void check_own_draws(const folder *f) {
     enum { N = 50 };
     scene s;
-    char seed[16];
+    char seed[32];
     open_folder(f, &s);
     spool b = background(f);
     const size_t n = (size_t)s.image.h * (size_t)s.image.w;
