@@ -1,9 +1,10 @@
 /* Kernel SHAP (Lundberg and Lee 2017, Theorem 2): Shapley values are the solution of a weighted least squares problem over
  * coalitions S of segments, phi = argmin sum of w(S) (v(S) - v(0) - sum of phi over S)^2 with sum of phi = v(all) - v(0),
- * where w(S) = (M-1) / (C(M,|S|) |S| (M-|S|)). Which coalitions are scored is coalitions_*.c's matter. No l1 selection:
- * the peer's default keeps ten segments and zeroes the others. */
+ * where w(S) = (M-1) / (C(M,|S|) |S| (M-|S|)). Which coalitions are scored is coalitions_*.c's matter. No l1 selection unless
+ * asked for: the peer's default, num_features(10), keeps ten segments and zeroes the others. */
 #include "explain/explainer.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "explain/coalitions.h"
 #include "explain/game.h"
 #include "explain/kriging.h"
+#include "explain/l1.h"
 #include "explain/until.h"
 #include "explain/wls.h"
 
@@ -20,6 +22,8 @@ static const why_param params[] = {
     WHY_GAME_PARAMS("quickshift", "mean"),
     {"sampling", WHY_PARAM_CHOICE, "shap", 0, 0, "shap|tight",
      "shap: as shap 0.49.1; tight: pairs by leverage score, without replacement, interactions interpolated"},
+    {"l1_features", WHY_PARAM_INT, "0", 0, 100000, NULL, "segments that LARS keeps, the others get 0; 0: all. shap: l1_reg='num_features(k)'"},
+    {"l1_alpha", WHY_PARAM_REAL, "0", 0, 1e6, NULL, "keep the segments that a lasso with this penalty keeps; 0: all. shap: l1_reg=alpha"},
     WHY_SHARED_PARAM,
     WHY_UNTIL_PARAM,
     {"reference", WHY_PARAM_BOOL, "false", 0, 0, NULL, "draw what shap 0.49.1 draws after numpy.random.seed(reference_seed)"},
@@ -39,6 +43,14 @@ static int64_t budget_of(const why_params *p, int players) {
     if (wanted == 0) wanted = 2 * (int64_t)players + 2050;
     if (is_tight(p)) wanted -= wanted % 2;
     return wanted < most ? wanted : most;
+}
+
+/* Interpolation has no coefficients to select. */
+static why_status check_selection(const why_params *p) {
+    const bool features = why_params_int(p, "l1_features") > 0, alpha = why_params_real(p, "l1_alpha") > 0;
+    if (features && alpha) return why_fail(WHY_EARG, "l1_features and l1_alpha: both are given, want one");
+    if ((features || alpha) && is_tight(p)) return why_fail(WHY_EARG, "l1_features and l1_alpha: not with tight sampling");
+    return WHY_OK;
 }
 
 /* A coalition and its complement tell one thing between them, and M - 1 unknowns are left by the sum. */
@@ -73,6 +85,7 @@ static why_status score_ends(const why_game *g, double ends[2]) {
 
 struct solution {
     double *x, *y, *phi, *se; /* n x M, n, M, M */
+    int *used, n_used;        /* segments of the regression, ascending */
 };
 
 static void solution_clear(struct solution *s) {
@@ -80,6 +93,7 @@ static void solution_clear(struct solution *s) {
     free(s->y);
     free(s->phi);
     free(s->se);
+    free(s->used);
 }
 
 static why_status solution_create(int n, int players, struct solution *s) {
@@ -87,19 +101,81 @@ static why_status solution_create(int n, int players, struct solution *s) {
     WHY_TRY(why_alloc((size_t)n * k, sizeof *s->x, "regression rows", &s->x));
     WHY_TRY(why_alloc((size_t)n, sizeof *s->y, "scores of the coalitions", &s->y));
     WHY_TRY(why_alloc(k, sizeof *s->phi, "Shapley values", &s->phi));
-    return why_alloc(k, sizeof *s->se, "standard errors", &s->se);
+    WHY_TRY(why_alloc(k, sizeof *s->se, "standard errors", &s->se));
+    return why_alloc(k, sizeof *s->used, "selected segments", &s->used);
+}
+
+/* The problem with the sum put in: every coalition against the empty and against the full one (_kernel.py, solve). Weights
+ * add up to one there. */
+static void augment(const why_coalitions *c, const double *y, double gap, double *x, double *target) {
+    const int n = c->masks.n, players = c->masks.k;
+    double sum = 0;
+    for (int i = 0; i < n; i++) sum += c->weight[i];
+    for (int half = 0; half < 2; half++)
+        for (int i = 0; i < n; i++) {
+            const int size = why_masks_count(&c->masks, i);
+            const double root = sqrt(c->weight[i] / sum * (half ? size : players - size));
+            for (int k = 0; k < players; k++) *x++ = root * (why_masks_bit(&c->masks, i, k) - half);
+            *target++ = root * (y[i] - half * gap);
+        }
+}
+
+static int compare_ints(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+
+/* Ascending, so that the rounding does not depend on the order of selection. */
+static why_status select_augmented(const why_params *p, const double *x, const double *target, int n, int players, double *coef, int *used,
+                                   int *n_used) {
+    const int features = (int)why_params_int(p, "l1_features");
+    *n_used = 0;
+    if (features > 0) {
+        WHY_TRY(why_lars(x, target, n, players, features < players ? features : players, used, n_used));
+        qsort(used, (size_t)*n_used, sizeof *used, compare_ints);
+        return WHY_OK;
+    }
+    WHY_TRY(why_lasso(x, target, n, players, why_params_real(p, "l1_alpha"), coef));
+    for (int k = 0; k < players; k++)
+        if (coef[k] != 0) used[(*n_used)++] = k;
+    return WHY_OK;
+}
+
+/* Segments that enter the regression. */
+static why_status select_segments(const why_game *g, const why_coalitions *c, double gap, struct solution *s) {
+    const why_params *p = g->r->params;
+    const size_t n = 2 * (size_t)c->masks.n, players = (size_t)g->players;
+    double *x, *target = NULL;
+    s->n_used = g->players;
+    for (int k = 0; k < g->players; k++) s->used[k] = k;
+    if (why_params_int(p, "l1_features") == 0 && why_params_real(p, "l1_alpha") <= 0) return WHY_OK;
+    WHY_TRY(why_alloc(n * players, sizeof *x, "l1 selection", &x));
+    why_status st = why_alloc(n, sizeof *target, "l1 selection", &target);
+    if (!st) {
+        augment(c, s->y, gap, x, target);
+        st = select_augmented(p, x, target, (int)n, g->players, s->phi, s->used, &s->n_used);
+    }
+    free(x);
+    free(target);
+    return st;
+}
+
+/* Coefficients of the selected segments to their places, backwards: none is overwritten before it is read. */
+static void spread(int players, const int *used, int n_used, double *v) {
+    for (int k = players - 1, at = n_used - 1; k >= 0; k--) v[k] = at >= 0 && used[at] == k ? v[at--] : 0;
 }
 
 /* With every coalition scored there is nothing to interpolate. */
 static why_status solve(const why_game *g, const why_coalitions *c, const double ends[2], struct solution *s) {
+    const double gap = ends[1] - ends[0];
     double *x = s->x;
     WHY_TRY(why_game_values(g, &c->masks, s->y));
-    if (is_tight(g->r->params) && c->draws.units > 0) return why_kriging(c, s->y, ends[1] - ends[0], s->phi, s->se);
-    for (int i = 0; i < c->masks.n; i++) {
-        s->y[i] -= ends[0];
-        for (int k = 0; k < g->players; k++) *x++ = why_masks_bit(&c->masks, i, k);
-    }
-    return why_wls_with_sum(s->x, s->y, c->weight, c->masks.n, g->players, ends[1] - ends[0], &c->draws, s->phi, s->se);
+    if (is_tight(g->r->params) && c->draws.units > 0) return why_kriging(c, s->y, gap, s->phi, s->se);
+    for (int i = 0; i < c->masks.n; i++) s->y[i] -= ends[0];
+    WHY_TRY(select_segments(g, c, gap, s));
+    for (int i = 0; i < c->masks.n; i++)
+        for (int k = 0; k < s->n_used; k++) *x++ = why_masks_bit(&c->masks, i, s->used[k]);
+    if (s->n_used > 0) WHY_TRY(why_wls_with_sum(s->x, s->y, c->weight, c->masks.n, s->n_used, gap, &c->draws, s->phi, s->se));
+    spread(g->players, s->used, s->n_used, s->phi);
+    spread(g->players, s->used, s->n_used, s->se);
+    return WHY_OK;
 }
 
 static why_status solve_all(const why_game *g, const why_coalitions *c, struct solution *s, why_explanation *out) {
@@ -150,6 +226,7 @@ static why_status explain(const why_request *r, why_explanation *out) {
     why_cache *seen;
     bool end = false;
     WHY_TRY(why_game_open(r, &g));
+    WHY_TRY(check_selection(r->params));
     const int64_t most = budget_of(r->params, g.players);
     WHY_TRY(check_budget(most, g.players, is_tight(r->params)));
     WHY_TRY(why_cache_create(1, &seen));

@@ -107,6 +107,13 @@ def kernel_case(tag, seg, samples, seed):
     save(f"kernel_{tag}_phi", phi); save(f"kernel_{tag}_masks", e.maskMatrix.astype(np.uint8)); save(f"kernel_{tag}_weights", e.kernelWeights)
 
 
+def kernel_l1_case(tag, seg, samples, seed, l1_reg):
+    K = int(seg.max()) + 1
+    e = kernel.KernelExplainer(game(seg), np.zeros((1, K)))
+    np.random.seed(seed)
+    save(f"kernel_l1_{tag}_phi", e.shap_values(np.ones((1, K)), nsamples=samples, l1_reg=l1_reg, silent=True)[0])
+
+
 def explain_row(kind, seg, evaluations, **options):
     """explain_row of one of shap's newer explainers, on coalitions as its inputs."""
     K = int(seg.max()) + 1
@@ -150,6 +157,9 @@ def selection_case(method, features):
 
 
 kernel_case("slic150", slic, 150, 0)
+kernel_l1_case("features5", slic, 150, 0, "num_features(5)")
+kernel_l1_case("features10", slic, 150, 0, "num_features(10)")
+kernel_l1_case("alpha", slic, 150, 0, 1e-3)
 kernel_case("grid400", grid, 400, 3)
 kernel_case("grid90", grid, 90, 5)
 permutation_case("slic5", slic, 5, 0)

@@ -143,6 +143,34 @@ static void kernel_is_shaps(void **state) {
     scene_close(&s);
 }
 
+/* Its l1_reg: LARS keeps k segments, or a lasso some. */
+static void l1_is_shaps(void **state) {
+    (void)state;
+    static const char *const cases[][3] = {{"features5", "l1_features", "5"}, {"features10", "l1_features", "10"}, {"alpha", "l1_alpha", "1e-3"}};
+    scene s;
+    char path[4096];
+    scene_open(&s, 16, 1);
+    for (int i = 0; i < 3; i++) {
+        char name[64];
+        float phi[MOST];
+        int kept = 0;
+        why_explanation e = scene_explain(&s, "shap_kernel", TARGET,
+                                          SETTINGS("segments", golden_file("lime_slic100_segments", path), "evaluations", "152", "reference", "true",
+                                                   "reference_seed", "0", cases[i][1], cases[i][2]));
+        snprintf(name, sizeof name, "kernel_l1_%s_phi", cases[i][0]);
+        assert_values(name, &e, name);
+        values_of(&e, phi);
+        for (int k = 0; k < e.segments->n; k++) kept += phi[k] != 0;
+        if (i < 2) assert_int_equal(kept, atoi(cases[i][2]));
+        else assert_in_range(kept, 2, e.segments->n - 1);
+        assert_true(fabs(e.residual) < 1e-12);
+        why_explanation_clear(&e);
+    }
+    assert_refused(&s, "shap_kernel", SETTINGS("segmenter", "grid(3,4)", "l1_features", "3", "l1_alpha", ".1"), "both are given");
+    assert_refused(&s, "shap_kernel", SETTINGS("segmenter", "grid(3,4)", "l1_features", "3", "sampling", "tight"), "not with tight sampling");
+    scene_close(&s);
+}
+
 static void occlusion_is_captums(void **state) {
     (void)state;
     scene s;
@@ -458,7 +486,8 @@ static void draws_are_prefixes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exact_is_shaps),          cmocka_unit_test(permutation_is_shaps),
-        cmocka_unit_test(kernel_is_shaps),         cmocka_unit_test(occlusion_is_captums),
+        cmocka_unit_test(kernel_is_shaps),         cmocka_unit_test(l1_is_shaps),
+        cmocka_unit_test(occlusion_is_captums),
         cmocka_unit_test(rise_is_published),       cmocka_unit_test(selection_is_limes),
         cmocka_unit_test(fixtures_are_met),        cmocka_unit_test(enumerated_is_exact),
         cmocka_unit_test(values_add_up),           cmocka_unit_test(budgets),
