@@ -286,7 +286,9 @@ static why_status open_model(bench *b, const char *model, const char *preprocess
 
 static why_status run(bench *b, bool kernel, char **images, int n) {
     if (kernel) puts("| picture | segments | evaluations | RMSE shap | RMSE leverage | RMSE tight | shap / leverage | shap / tight |");
-    else puts("| picture | segments | samples | Pearson lime | Pearson balanced | Spearman lime | Spearman balanced | RMSE lime / balanced |");
+    else
+        puts("| picture | segments | samples | Pearson lime | Pearson balanced | Spearman lime | Spearman balanced |"
+             " RMSE lime / balanced |");
     puts("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     for (int i = 0; i < n; i++) {
         const char *slash = strrchr(images[i], '/'), *name = slash ? slash + 1 : images[i];

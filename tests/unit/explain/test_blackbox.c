@@ -146,7 +146,8 @@ static void kernel_is_shaps(void **state) {
 /* Its l1_reg: LARS keeps k segments, or a lasso some. */
 static void l1_is_shaps(void **state) {
     (void)state;
-    static const char *const cases[][3] = {{"features5", "l1_features", "5"}, {"features10", "l1_features", "10"}, {"alpha", "l1_alpha", "1e-3"}};
+    static const char *const cases[][3] = {
+        {"features5", "l1_features", "5"}, {"features10", "l1_features", "10"}, {"alpha", "l1_alpha", "1e-3"}};
     scene s;
     char path[4096];
     scene_open(&s, 16, 1);
@@ -155,8 +156,8 @@ static void l1_is_shaps(void **state) {
         float phi[MOST];
         int kept = 0;
         why_explanation e = scene_explain(&s, "shap_kernel", TARGET,
-                                          SETTINGS("segments", golden_file("lime_slic100_segments", path), "evaluations", "152", "reference", "true",
-                                                   "reference_seed", "0", cases[i][1], cases[i][2]));
+                                          SETTINGS("segments", golden_file("lime_slic100_segments", path), "evaluations", "152", "reference",
+                                                   "true", "reference_seed", "0", cases[i][1], cases[i][2]));
         snprintf(name, sizeof name, "kernel_l1_%s_phi", cases[i][0]);
         assert_values(name, &e, name);
         values_of(&e, phi);
@@ -167,7 +168,8 @@ static void l1_is_shaps(void **state) {
         why_explanation_clear(&e);
     }
     assert_refused(&s, "shap_kernel", SETTINGS("segmenter", "grid(3,4)", "l1_features", "3", "l1_alpha", ".1"), "both are given");
-    assert_refused(&s, "shap_kernel", SETTINGS("segmenter", "grid(3,4)", "l1_features", "3", "sampling", "tight"), "not with tight sampling");
+    assert_refused(&s, "shap_kernel", SETTINGS("segmenter", "grid(3,4)", "l1_features", "3", "sampling", "tight"),
+                   "not with tight sampling");
     scene_close(&s);
 }
 
