@@ -77,6 +77,7 @@ typedef struct why_session_options {
     int n_keep;
     const char *const *grad_to; /* names whose gradients backward() leaves; "input" allowed */
     int n_grad_to;
+    bool timed;         /* keep the time of every step for why_session_step */
     const char *resume; /* NULL, or the name of a tensor that why_session_resume may replace; not together with grad_to */
     why_rule rule;      /* what backward will be asked for; 0: WHY_RULE_PLAIN and WHY_RULE_GUIDED, which need the same */
 } why_session_options;
@@ -91,6 +92,23 @@ int64_t why_session_bytes(const why_session *s); /* planned memory, weights apar
 /* Run n <= max_batch images, x = n x C x H x W. A sample's logits do not depend, to the last bit, on n, on its place
  * in the batch or on the number of threads. */
 why_status why_session_forward(why_session *s, const float *x, int n) WHY_MUST_USE;
+
+/* One step of the forward pass, as the plan has it. */
+typedef struct why_step_info {
+    const char *layer;     /* name of the node, or of the tensor that is converted from one layout to the other */
+    const char *op;        /* Conv, Relu, ... */
+    const char *algorithm; /* how it is computed: winograd, product, stem, depthwise, blocked, portable, ... */
+    why_shape shape;       /* of one image's output, without the batch dimension */
+    int64_t macs;          /* multiply-accumulates of one image, as a plain sum counts them */
+    int group;             /* images that go through it at a time */
+    double seconds;        /* of all forward passes so far; 0 without options.timed */
+} why_step_info;
+int why_session_steps(const why_session *s);
+/* i in [0, why_session_steps). The names live as long as the model. */
+why_step_info why_session_step(const why_session *s, int i);
+/* The most multiply-adds per second that one core reaches in registers with the vectors of the fast path, measured now; 0: there is no
+ * fast path on this CPU. */
+double why_model_peak(const why_model *m);
 
 /* Put other values (n x its shape, n of the last forward) in place of the tensor that the session may resume from, and run
  * again only what depends on it; all else stays as the last forward left it. May be repeated. */

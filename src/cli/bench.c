@@ -17,6 +17,7 @@ struct bench {
     float *x;
     double *seconds; /* one per run */
     int batch, threads, runs;
+    bool layers;
 };
 
 static double now(void) {
@@ -62,6 +63,27 @@ static why_status measure(struct bench *b) {
     return WHY_OK;
 }
 
+/* One line per step of the forward pass. Peak is that of all threads together, measured beside. */
+static void report_layers(const struct bench *b) {
+    const double peak = why_model_peak(b->model) * b->threads, passes = b->runs + 1;
+    int width = 5;
+    for (int i = 0; i < why_session_steps(b->session); i++) {
+        const int n = (int)strlen(why_session_step(b->session, i).layer);
+        width = n > width ? n : width;
+    }
+    printf("%-*s  %-18s  %-9s  %14s  %5s  %9s  %7s  %6s\n", width, "layer", "op", "algorithm", "output", "group", "ms", "GF/s", "peak");
+    for (int i = 0; i < why_session_steps(b->session); i++) {
+        const why_step_info s = why_session_step(b->session, i);
+        const double seconds = s.seconds / passes, rate = seconds > 0 ? (double)s.macs * b->batch / seconds : 0;
+        char shape[64] = "", *p = shape;
+        for (int d = 0; d < s.shape.rank && p < shape + 40; d++) p += sprintf(p, "%s%lld", d ? "x" : "", (long long)s.shape.dim[d]);
+        printf("%-*s  %-18s  %-9s  %14s  %5d  %9.3f", width, s.layer, s.op, s.algorithm, shape, s.group, 1e3 * seconds);
+        if (s.macs && peak > 0) printf("  %7.1f  %5.0f%%", 2e-9 * rate, 100 * rate / peak);
+        putchar('\n');
+    }
+    printf("peak: %.1f GF/s; above 100%% where an algorithm needs fewer multiplications than the plain sum\n", 2e-9 * peak);
+}
+
 static void report(const struct bench *b, const char *path) {
     const why_model_info *info = why_model_get_info(b->model);
     double median = b->seconds[b->runs / 2], rate = b->batch / median, gf = 2e-9 * (double)info->macs * rate;
@@ -86,11 +108,13 @@ static why_status bench(struct bench *b, const why_args *a) {
     WHY_TRY(fill_input(b, why_args_text(a, "input")));
     WHY_TRY(why_alloc((size_t)runs, sizeof *b->seconds, "times", &b->seconds));
     WHY_TRY(why_pool_create(b->threads, &b->pool));
-    why_session_options options = {.max_batch = b->batch, .pool = b->pool};
+    b->layers = why_args_given(a, "layers");
+    why_session_options options = {.max_batch = b->batch, .pool = b->pool, .timed = b->layers};
     WHY_TRY(why_session_create(b->model, &options, &b->session));
     WHY_TRY(measure(b));
     why_shape shape = {.rank = 2, .dim = {b->batch, why_model_get_info(b->model)->outputs}};
     if (output) WHY_TRY(why_npy_save_f32(output, &shape, why_session_logits(b->session)));
+    if (b->layers) report_layers(b);
     report(b, path);
     return WHY_OK;
 }
@@ -111,6 +135,7 @@ static const why_option options[] = {
     {"batch", "B", "8", "images per forward pass", false},
     {"threads", "T", NULL, "threads", false},
     {"runs", "R", "10", "timed passes after one that warms up; the median is reported", false},
+    {"layers", NULL, NULL, "time every step: its algorithm, effective GF/s and share of the core's peak", false},
     {"input", "X.npy", NULL, "float32 N x C x H x W, repeated to fill the batch (default: normal noise)", false},
     {"output", "Y.npy", NULL, "write the last pass's logits, for comparing outputs beside times", false},
     {0},

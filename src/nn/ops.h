@@ -65,6 +65,7 @@ typedef struct why_blocked_op {
     int (*pieces)(const why_call *c);             /* of all call.n images, for call.threads; none may change the result */
     why_piece_fn *forward;                        /* image = 0 */
     size_t (*scratch)(const why_node *n, const why_blocked *k); /* NULL: 0 */
+    const char *(*algorithm)(const why_node *n, const why_blocked *k); /* for people; NULL: "blocked" */
 } why_blocked_op;
 
 typedef struct why_op {

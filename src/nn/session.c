@@ -1,6 +1,7 @@
 /* Running a plan: forward, backward, and the views of what was kept. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "nn/kernel/kernel.h"
 #include "nn/plan.h"
@@ -17,6 +18,7 @@ struct why_session {
     int64_t *in_image;
     float **grad_in;
     int n;                            /* images of the last forward */
+    double *seconds;                  /* per step; NULL: not timed */
 };
 
 /* Below this much work a step is done before another thread has woken up. */
@@ -42,6 +44,7 @@ static why_status fill(why_session *s, const why_session_options *o) {
     const why_session_plan *p = s->plan;
     WHY_TRY(why_alloc((size_t)p->floats, sizeof *s->memory, "activations", &s->memory));
     WHY_TRY(why_alloc(p->scratch * (size_t)why_pool_threads(s->pool), sizeof *s->scratch, "scratch of convolutions", &s->scratch));
+    if (o->timed) WHY_TRY(why_alloc((size_t)p->n_steps, sizeof *s->seconds, "times of steps", &s->seconds));
     WHY_TRY(why_alloc((size_t)p->max_inputs, sizeof *s->in, "session", &s->in));
     WHY_TRY(why_alloc((size_t)p->max_inputs, sizeof *s->in_image, "session", &s->in_image));
     return why_alloc((size_t)p->max_inputs, sizeof *s->grad_in, "session", &s->grad_in);
@@ -69,6 +72,7 @@ void why_session_destroy(why_session **session) {
     free(s->scratch);
     free(s->in);
     free(s->in_image);
+    free(s->seconds);
     free(s->grad_in);
     free(s);
     *session = NULL;
@@ -205,10 +209,18 @@ static void plain_step(why_session *s, const why_step *step, int image, int n) {
     run(s, &c, node->op->forward, step->pieces);
 }
 
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static void forward_step(why_session *s, const why_step *step, int image, int n) {
+    const double begin = s->seconds ? now() : 0;
     if (step->kind == WHY_STEP_PLAIN) plain_step(s, step, image, n);
     else if (step->kind == WHY_STEP_BLOCKED) blocked_step(s, step, image, n);
     else convert(s, step, image, n);
+    if (s->seconds) s->seconds[step - s->plan->steps] += now() - begin;
 }
 
 /* All steps, or those that resume; in each range a group of images goes through all steps before the next begins. */
@@ -238,6 +250,45 @@ why_status why_session_resume(why_session *s, const float *values) {
     memcpy(value(s, s->resume), values, (size_t)(s->n * count(s, s->resume)) * sizeof *values);
     run_steps(s, true);
     return WHY_OK;
+}
+
+/* ---------------------------------------------------------------- what the steps are */
+int why_session_steps(const why_session *s) { return s->plan->n_steps; }
+
+static const char *algorithm_of(const why_session *s, const why_step *step) {
+    const why_node *node = &s->model->graph.nodes[step->node];
+    const why_blocked_op *op = node->op->blocked;
+    if (step->kind == WHY_STEP_PLAIN) return "portable";
+    return op->algorithm ? op->algorithm(node, s->model->blocked) : "blocked";
+}
+
+why_step_info why_session_step(const why_session *s, int i) {
+    const why_step *step = &s->plan->steps[i];
+    const why_value *value = &s->model->graph.values[step->out];
+    why_step_info info = {.layer = value->name, .op = "layout", .shape = why_public_shape(&value->shape), .seconds = s->seconds ? s->seconds[i] : 0};
+    for (int r = 0; r < s->plan->n_ranges; r++)
+        if (i >= s->plan->ranges[r].from) info.group = s->plan->ranges[r].group;
+    info.algorithm = step->kind == WHY_STEP_TO_BLOCKS ? "to blocks" : "to planes";
+    if (step->node == WHY_ABSENT) return info;
+    const why_node *node = &s->model->graph.nodes[step->node];
+    info.layer = node->name;
+    info.op = node->op->name;
+    info.algorithm = algorithm_of(s, step);
+    info.macs = node->macs;
+    return info;
+}
+
+double why_model_peak(const why_model *m) {
+    enum { STEPS = 1 << 20, RUNS = 5 };
+    double best = 0;
+    float sum = 0;
+    for (int i = 0; m->blocked && i < RUNS; i++) {
+        const double begin = now();
+        sum += m->blocked->chains(STEPS);
+        const double rate = (double)WHY_CHAINS * STEPS * m->blocked->width / (now() - begin);
+        if (rate > best) best = rate;
+    }
+    return sum > 0 ? best : 0;
 }
 
 const float *why_session_logits(const why_session *s) { return value(s, s->model->graph.logits); }

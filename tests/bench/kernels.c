@@ -1,6 +1,6 @@
 /* How near the kernels of the fast path come to the peak of this core:  kernels [SECONDS]
  *
- * Peak is what 12 independent chains of fused multiply-adds reach in registers. Times are this thread's own, so that others on
+ * Peak is what WHY_CHAINS independent chains of fused multiply-adds reach in registers. Times are this thread's own, so that others on
  * the machine disturb less; peak and kernels take turns. "effective" counts the multiplications of the plain convolution. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,22 +15,12 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-enum { LANES = 8, CHAINS = 12 };
-typedef float vec __attribute__((vector_size(4 * LANES)));
-
-/* GFLOP/s. The chains' sums are returned, so that they are computed. */
-static double peak(float *sink) {
+/* GFLOP/s. The chains' sums are added up, so that they are computed. */
+static double peak(const why_blocked *k, float *sink) {
     enum { STEPS = 2000000 };
-    vec chain[CHAINS], a = {1, 2, 3, 4}, b = {0.5f};
-    for (int k = 0; k < CHAINS; k++) chain[k] = (vec){(float)k}; /* equal chains would be computed once */
     double t = now();
-    for (int i = 0; i < STEPS; i++) {
-#pragma GCC unroll 12
-        for (int k = 0; k < CHAINS; k++) chain[k] = chain[k] * b + a;
-    }
-    t = now() - t;
-    for (int k = 0; k < CHAINS; k++) *sink += chain[k][0];
-    return 1e-9 * 2 * STEPS * CHAINS * LANES / t;
+    *sink += k->chains(STEPS);
+    return 2e-9 * STEPS * WHY_CHAINS * k->width / (now() - t);
 }
 
 struct layer {
@@ -102,7 +92,7 @@ static void best_of(const char *name, const why_blocked *k, const struct layer *
     double best = 1e9, top = 0, spent = 0;
     float sink = 0;
     while (spent < seconds) {
-        const double p = peak(&sink), t = run(k, l, tile);
+        const double p = peak(k, &sink), t = run(k, l, tile);
         top = p > top ? p : top;
         best = t < best ? t : best;
         spent += t + 0.01;

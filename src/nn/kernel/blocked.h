@@ -99,8 +99,11 @@ typedef struct why_blocked {
     void (*to_planes)(const float *x, int64_t plane, int channels, int64_t from, int64_t to, float *y);
     /* Outputs [o0, o1), at most WHY_DENSE_OUTPUTS of them. */
     void (*dense)(const why_dense *d, int64_t o0, int64_t o1);
+    /* WHY_CHAINS independent chains of `steps` multiply-adds each, in registers: what the others are measured by. */
+    float (*chains)(int64_t steps);
 } why_blocked;
 
+enum { WHY_CHAINS = 12 };
 enum { WHY_POINTS = 36, WHY_TILE = 4, WHY_DENSE_OUTPUTS = 32 };
 
 static inline int why_blocks(int64_t channels, int width) { return (int)((channels + width - 1) / width); }

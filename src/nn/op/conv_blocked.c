@@ -42,6 +42,12 @@ static bool fits(const why_graph *g, const why_node *n, const why_blocked *k) {
 /* A stem's way does not depend on the width. */
 static bool reads_plain(const why_node *n) { return way_of(n->attr, 1) == STEM; }
 
+static const char *algorithm(const why_node *n, const why_blocked *k) {
+    static const char *const names[] = {
+        [NONE] = "", [STEM] = "stem", [DEPTHWISE_PLANES] = "depthwise", [WINOGRAD] = "winograd", [PRODUCT] = "product"};
+    return names[way_of(n->attr, k->width)];
+}
+
 /* ---------------------------------------------------------------- weights */
 static why_status pack_bias(const why_builder *b, struct conv *c, int width) {
     const int outputs = c->group * c->cout;
@@ -259,5 +265,11 @@ static void forward(const why_call *r, int image, int piece, int thread) {
     }
 }
 
-const why_blocked_op why_conv_blocked = {
-    .fits = fits, .adds = true, .reads_plain = reads_plain, .pack = pack, .pieces = pieces, .forward = forward, .scratch = scratch};
+const why_blocked_op why_conv_blocked = {.fits = fits,
+                                         .adds = true,
+                                         .reads_plain = reads_plain,
+                                         .pack = pack,
+                                         .pieces = pieces,
+                                         .forward = forward,
+                                         .scratch = scratch,
+                                         .algorithm = algorithm};

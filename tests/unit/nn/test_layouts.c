@@ -242,6 +242,32 @@ static void the_cpu_class_is_checked(void **state) {
     unsetenv("WHYPIX_CPU");
 }
 
+/* The steps account for every multiplication of the model and, when asked to, for time. */
+static void steps_tell_what_runs(void **state) {
+    (void)state;
+    why_model *m = load(NULL);
+    for (int timed = 0; timed < 2; timed++) {
+        why_session *s;
+        int64_t macs = 0;
+        double seconds = 0;
+        bool portable = false;
+        OK(why_session_create(m, &(why_session_options){.max_batch = 2, .timed = timed}, &s));
+        OK(why_session_forward(s, images(), 2));
+        for (int i = 0; i < why_session_steps(s); i++) {
+            const why_step_info step = why_session_step(s, i);
+            assert_true(step.layer && step.op && step.algorithm[0] && step.group >= 1 && step.group <= 2);
+            if (strcmp(step.algorithm, "portable") == 0 && step.shape.dim[0] == 32) portable = true; /* the groups of 4 channels */
+            macs += step.macs;
+            seconds += step.seconds;
+        }
+        assert_true(portable);
+        assert_int_equal(macs, why_model_get_info(m)->macs);
+        assert_true(timed ? seconds > 0 : seconds == 0);
+        why_session_destroy(&s);
+    }
+    why_model_destroy(&m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_tensor_agrees_with_the_portable_path),
@@ -249,6 +275,7 @@ int main(void) {
         cmocka_unit_test(resuming_is_running_on),
         cmocka_unit_test(gradients_agree_with_the_portable_path),
         cmocka_unit_test(the_cpu_class_is_checked),
+        cmocka_unit_test(steps_tell_what_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
