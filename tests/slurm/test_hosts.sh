@@ -10,9 +10,9 @@ make_job $images 300
 run 2 1 whole.db || fail "undisturbed: exit code $?"
 export WHYPIX WHYPIX_WATCH_EVERY=3
 
-submit() { # NAME: a job on all hosts, its number in $id
+submit() { # NAME [WORKERS]: a job on all hosts, with so many workers on each; its number in $id
     name=$1
-    id=$(sbatch --parsable --nodes=3 --ntasks-per-node=1 --cpus-per-task=1 --output="$name.log" "$WHYPIX_SOURCE/slurm/whypix.sbatch" job.yaml \
+    id=$(sbatch --parsable --nodes=3 --ntasks-per-node="${2:-1}" --cpus-per-task=1 --output="$name.log" "$WHYPIX_SOURCE/slurm/whypix.sbatch" job.yaml \
         --db "$name.db" --patience beat=0.5,silence=5,goodbye=5) || fail "sbatch refused $name"
 }
 show() { sed 's/^/  | /' "$name.log" >&2; }
@@ -47,8 +47,8 @@ recovered() { # FAULT SINCE
     [ "$(missing "$name.db")" -lt $images ] || fail "$name: nothing is committed"
     echo "recovery: $1: $(since "$2") s ($n images)"
 }
-recorded() { # HOST: it was noticed that the host was gone
-    [ "$(query "$name.db" "SELECT count(*) FROM shard WHERE host = '$1' AND state = 'lost'")" -ge 1 ] ||
+recorded() { # HOST [WORKERS]: it was noticed that the host was gone, with so many workers
+    [ "$(query "$name.db" "SELECT count(DISTINCT rank) FROM shard WHERE host = '$1' AND state = 'lost'")" -ge "${2:-1}" ] ||
         { show; fail "$name: the loss of $1 is not recorded"; }
 }
 in_time() { # the fault: neither before the first result nor after the last
@@ -57,16 +57,17 @@ in_time() { # the fault: neither before the first result nor after the last
     [ "$(lab_state "$id")" = RUNNING ] || fail "$name was not running at the fault"
 }
 
-# ---- undisturbed, to see that three hosts are three
-submit plain
+# ---- undisturbed, to see that three hosts are three, and that each has two workers
+submit plain 2
 lab_over "$id" 200
 ended COMPLETED 0
 [ "$(query plain.db 'SELECT count(DISTINCT host) FROM shard')" = 3 ] || { show; fail "not all three hosts worked"; }
+[ "$(query plain.db 'SELECT count(DISTINCT rank) FROM shard')" = 6 ] || { show; fail "not all six workers worked"; }
 lab_quiet
 same whole.db plain.db
 
-# ---- a host loses its power. It takes one worker along; the others go on, in the same job.
-submit crash
+# ---- a host loses its power. It takes two workers along; the others go on, in the same job.
+submit crash 2
 wait_for_held h2
 in_time
 t=$(now)
@@ -74,7 +75,7 @@ lab_crash h2
 recovered "node crash" "$t"
 lab_over "$id" 200
 ended COMPLETED 0
-recorded h2
+recorded h2 2
 [ "$(query crash.db 'SELECT count(*) FROM run')" = 1 ] || { show; fail "the run was begun again"; }
 lab_quiet
 same whole.db crash.db
