@@ -80,7 +80,7 @@ same whole.db again.db
 
 # ---- time is nearly up: it drains and requeues itself. slurmctld looks at the time every half minute only, so this job is
 # slower than that.
-sed -e 's/name: tiny$/name: slow/' -e 's/samples: 300/samples: 1500/' job.yaml >slow.yaml
+sed -e 's/name: tiny$/name: slow/' -e 's/samples: 300/samples: 4500/' job.yaml >slow.yaml
 timeout 200 mpirun -n 2 "$WHYPIX" run slow.yaml --db slow.db --threads 1 >log 2>&1 || fail "slow, undisturbed: exit code $?"
 job=slow.yaml submit late --time=1 --signal=B:USR2@55 --ntasks-per-node=1
 lab_over "$id" 400
