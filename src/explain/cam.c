@@ -19,6 +19,15 @@ void why_cam_weigh(const why_cam_view *v, const double *weight, double *x) {
         for (size_t i = 0; i < v->positions; i++) x[k * v->positions + i] = weight[k] * v->act[k * v->positions + i];
 }
 
+why_status why_cam_weigh_by(const why_cam_view *v, why_cam_weight_fn *weight, double *x) {
+    double *weights;
+    WHY_TRY(why_alloc(v->channels, sizeof *weights, "weights of channels", &weights));
+    for (size_t k = 0; k < v->channels; k++) weights[k] = weight(v->act + k * v->positions, v->grad + k * v->positions, v->positions);
+    why_cam_weigh(v, weights, x);
+    free(weights);
+    return WHY_OK;
+}
+
 /* low: h*w of the feature map. Sums run in double over a fixed order. */
 static why_status small_map(const why_cam_view *v, why_cam_fn *fn, bool principal, bool relu, float *low) {
     double *x, *map = NULL;

@@ -23,8 +23,14 @@ typedef why_status why_cam_fn(const why_cam_view *v, double *x);
 /* principal: the map is the first principal component of x instead of its sum over channels. */
 why_status why_cam_explain(const why_request *r, why_cam_fn *fn, bool principal, why_explanation *out) WHY_MUST_USE;
 
+/* The weight of one channel, from its activations and gradients at n positions. */
+typedef double why_cam_weight_fn(const float *act, const float *grad, size_t n);
+
 /* x = weight[k] * A_k: for methods with one weight per channel. */
 void why_cam_weigh(const why_cam_view *v, const double *weight, double *x);
+
+/* The same, by a weight that depends on its own channel only. */
+why_status why_cam_weigh_by(const why_cam_view *v, why_cam_weight_fn *weight, double *x) WHY_MUST_USE;
 
 /* Feature maps looked at: layers, times six with aug_smooth. For methods that need no more than one gradient each. */
 int64_t why_cam_evaluations(const why_params *p, int h, int w, int segments);

@@ -5,16 +5,14 @@
 
 static const why_param params[] = {WHY_CAM_PARAMS, {0}};
 
-static why_status weigh(const why_cam_view *v, double *x) {
-    for (size_t k = 0; k < v->channels; k++) {
-        const float *a = v->act + k * v->positions, *g = v->grad + k * v->positions;
-        double alpha = 0;
-        for (size_t i = 0; i < v->positions; i++) alpha += g[i];
-        alpha /= (double)v->positions;
-        for (size_t i = 0; i < v->positions; i++) x[k * v->positions + i] = alpha * a[i];
-    }
-    return WHY_OK;
+static double weight_of(const float *a, const float *g, size_t n) {
+    double sum = 0;
+    (void)a;
+    for (size_t i = 0; i < n; i++) sum += g[i];
+    return sum / (double)n;
 }
+
+static why_status weigh(const why_cam_view *v, double *x) { return why_cam_weigh_by(v, weight_of, x); }
 
 static why_status explain(const why_request *r, why_explanation *out) { return why_cam_explain(r, weigh, false, out); }
 

@@ -15,14 +15,7 @@ static double weight_of(const float *a, const float *g, size_t n) {
     return weight;
 }
 
-static why_status weigh(const why_cam_view *v, double *x) {
-    for (size_t k = 0; k < v->channels; k++) {
-        const float *a = v->act + k * v->positions;
-        double weight = weight_of(a, v->grad + k * v->positions, v->positions);
-        for (size_t i = 0; i < v->positions; i++) x[k * v->positions + i] = weight * a[i];
-    }
-    return WHY_OK;
-}
+static why_status weigh(const why_cam_view *v, double *x) { return why_cam_weigh_by(v, weight_of, x); }
 
 static why_status explain(const why_request *r, why_explanation *out) { return why_cam_explain(r, weigh, false, out); }
 

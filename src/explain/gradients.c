@@ -1,7 +1,9 @@
 #include "explain/gradients.h"
 
 #include <math.h>
-#include <string.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
 
 int why_gradient_batch(const why_evaluator *ev) {
     int most = why_evaluator_max_batch(ev);
@@ -33,6 +35,20 @@ why_status why_input_gradient(const why_request *r, why_rule rule, const float *
     if (x) *x = input.data;
     *g = gradient.data;
     *channels = (int)gradient.shape.dim[1];
+    return WHY_OK;
+}
+
+why_status why_gradient_explain(const why_request *r, why_rule rule, bool times_input, why_explanation *out) {
+    const float *x, *g;
+    int channels;
+    double *v;
+    WHY_TRY(why_input_gradient(r, rule, &x, &g, &channels));
+    const size_t n = (size_t)channels * (size_t)out->h * (size_t)out->w;
+    WHY_TRY(why_alloc(n, sizeof *v, "gradient", &v));
+    for (size_t i = 0; i < n; i++) v[i] = times_input ? (double)x[i] * g[i] : g[i];
+    why_fold_channels(r->params, v, channels, out);
+    out->evaluations = 1;
+    free(v);
     return WHY_OK;
 }
 

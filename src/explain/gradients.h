@@ -15,6 +15,9 @@ void why_fold_channels(const why_params *p, const double *v, int channels, why_e
 /* x (may be NULL) and g: the input and d output / d input of the image as it is. Views, valid until the next gradient. */
 why_status why_input_gradient(const why_request *r, why_rule rule, const float **x, const float **g, int *channels) WHY_MUST_USE;
 
+/* The map of that gradient, or of input times gradient. */
+why_status why_gradient_explain(const why_request *r, why_rule rule, bool times_input, why_explanation *out) WHY_MUST_USE;
+
 /* One gradient: the cost of the simplest of them. */
 int64_t why_one_evaluation(const why_params *p, int h, int w, int segments);
 

@@ -1,26 +1,11 @@
 /* Saliency (Simonyan 2013): the gradient of the score with respect to the normalised image. A pixel gets the sum of its
  * channels' magnitudes, as captum's `abs` and most users have it; Simonyan's own is channels: max_abs, and channels: sum
  * keeps the sign. */
-#include <stdlib.h>
-
-#include "base/mem.h"
 #include "explain/gradients.h"
 
 static const why_param params[] = {WHY_CHANNELS_PARAM("abs_sum"), {0}};
 
-static why_status explain(const why_request *r, why_explanation *out) {
-    const float *g;
-    int channels;
-    double *v;
-    WHY_TRY(why_input_gradient(r, WHY_RULE_PLAIN, NULL, &g, &channels));
-    size_t n = (size_t)channels * (size_t)out->h * (size_t)out->w;
-    WHY_TRY(why_alloc(n, sizeof *v, "gradient", &v));
-    for (size_t i = 0; i < n; i++) v[i] = g[i];
-    why_fold_channels(r->params, v, channels, out);
-    out->evaluations = 1;
-    free(v);
-    return WHY_OK;
-}
+static why_status explain(const why_request *r, why_explanation *out) { return why_gradient_explain(r, WHY_RULE_PLAIN, false, out); }
 
 const why_explainer why_explainer_saliency = {
     .name = "saliency",
