@@ -116,13 +116,8 @@ static why_status add_file(why_listing *l, const char *name) {
 }
 
 static why_status read_labelme(why_listing *l) {
-    why_files files;
     if (!why_listing_opts(l)->write) return why_fail(WHY_EARG, "--write is missing: the folder where masks go as PNGs");
-    WHY_TRY(why_files_below(why_listing_arena(l), why_listing_opts(l)->path, "json", &files));
-    why_status st = WHY_OK;
-    for (size_t i = 0; !st && i < files.n; i++) st = add_file(l, files.path[i]);
-    why_files_clear(&files);
-    return st;
+    return why_listing_each_file(l, "json", add_file);
 }
 
 const why_list_kind why_list_labelme = {

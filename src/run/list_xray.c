@@ -35,14 +35,7 @@ static why_status add_file(why_listing *l, const char *name) {
                            &(why_list_row){.image = path, .label = label, .group = group, .split = split, .covar = {agent_of(second + 1)}});
 }
 
-static why_status read_xray(why_listing *l) {
-    why_files files;
-    WHY_TRY(why_files_below(why_listing_arena(l), why_listing_opts(l)->path, NULL, &files));
-    why_status st = WHY_OK;
-    for (size_t i = 0; !st && i < files.n; i++) st = add_file(l, files.path[i]);
-    why_files_clear(&files);
-    return st;
-}
+static why_status read_xray(why_listing *l) { return why_listing_each_file(l, NULL, add_file); }
 
 const why_list_kind why_list_xray = {
     .name = "xray",

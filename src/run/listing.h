@@ -81,6 +81,8 @@ typedef struct why_files {
 } why_files;
 why_status why_files_below(why_arena *arena, const char *folder, const char *ext, why_files *out) WHY_MUST_USE;
 void why_files_clear(why_files *f);
+/* fn for each such file below the list's own folder. */
+why_status why_listing_each_file(why_listing *l, const char *ext, why_status (*fn)(why_listing *l, const char *name)) WHY_MUST_USE;
 bool why_path_exists(const char *path);
 /* FOLDER/STEM with the first of .png .jpg .jpeg .JPEG .JPG .PNG that is there; *out NULL: none is. */
 why_status why_find_picture(const why_listing *l, const char *folder, const char *stem, const char **out) WHY_MUST_USE;

@@ -88,6 +88,15 @@ void why_files_clear(why_files *f) {
     *f = (why_files){0};
 }
 
+why_status why_listing_each_file(why_listing *l, const char *ext, why_status (*fn)(why_listing *l, const char *name)) {
+    why_files files;
+    WHY_TRY(why_files_below(why_listing_arena(l), why_listing_opts(l)->path, ext, &files));
+    why_status st = WHY_OK;
+    for (size_t i = 0; !st && i < files.n; i++) st = fn(l, files.path[i]);
+    why_files_clear(&files);
+    return st;
+}
+
 why_status why_find_picture(const why_listing *l, const char *folder, const char *stem, const char **out) {
     static const char *const ext[] = {"png", "jpg", "jpeg", "JPEG", "JPG", "PNG"};
     *out = NULL;
